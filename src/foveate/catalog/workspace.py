@@ -1,0 +1,140 @@
+"""Where derived data lives, and the memory of what was already inspected.
+
+A project keeps it in its `.foveate/`; a bare folder has it in the user's cache. All of it can be
+deleted at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from foveate.catalog.inspect import Facts
+from foveate.catalog.source import Entry, Source
+from foveate.catalog.split import Split
+from foveate.catalog.table import Catalog, ImageRow, read_catalog, write_catalog
+from foveate.errors import SourceError
+from foveate.files import digest, printable
+
+SECONDS_BETWEEN_WRITES = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Folders for derived data.
+
+    Attributes:
+        folder: holds `catalog.parquet` and, while a run goes on, `inspected/`.
+        features: holds one folder of features per backbone and preprocessing. Bare folders
+            share one, so that moving a folder recomputes nothing.
+    """
+
+    folder: Path
+    features: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The catalog file."""
+        return self.folder / "catalog.parquet"
+
+
+def open_workspace(source: Source) -> Workspace:
+    """The workspace of a source, made if it is not there yet.
+
+    The environment variable `FOVEATE_CACHE` moves the cache of bare folders.
+
+    Raises:
+        SourceError: the folder cannot be written.
+    """
+    if source.project is not None:
+        folder = source.project / ".foveate"
+        features = folder / "features"
+    else:
+        cache = user_cache()
+        folder = cache / "sources" / digest(os.fsencode(source.root))[:16]
+        features = cache / "features"
+    try:
+        for path in (folder, features):
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"Derived data cannot be kept in ‘{folder}’ ({error.strerror}). "
+            "Set FOVEATE_CACHE to a folder that can be written."
+        ) from None
+    return Workspace(folder, features)
+
+
+def user_cache() -> Path:
+    """The folder for derived data of bare sources."""
+    if chosen := os.environ.get("FOVEATE_CACHE"):
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("foveate", appauthor=False))
+
+
+class FactStore:
+    """Remembers the facts of inspected images, so that a killed run goes on where it was.
+
+    Facts found during a run are written every few seconds to a file of their own below
+    `inspected/`; `close` folds them into `catalog.parquet`. A refused image is not remembered but
+    opened again in the next run: limits change, and refusing is quick.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._folder = workspace.folder / "inspected"
+        self._parts = sorted(self._folder.glob("*.parquet"))
+        self._by_file: dict[tuple[str, str], Facts] = {}
+        for path in (workspace.catalog, *self._parts):
+            self._by_file |= _read_if_whole(path)
+        self._by_file = {k: facts for k, facts in self._by_file.items() if facts.reason is None}
+        self._by_id = {facts.id: facts for facts in self._by_file.values()}
+        self._fresh: list[ImageRow] = []
+        self._written = time.monotonic()
+
+    def facts_of(self, entry: Entry) -> Facts | None:
+        """The facts of a file that has not changed since it was inspected."""
+        if not entry.file.stamp:
+            return None
+        return self._by_file.get((printable(entry.file.path), entry.file.stamp))
+
+    @property
+    def by_id(self) -> Mapping[str, Facts]:
+        """The facts of every image inspected before, whatever its path was then."""
+        return self._by_id
+
+    def add(self, entry: Entry, facts: Facts) -> None:
+        """Remember what an inspection found; written to disk within a few seconds."""
+        self._fresh.append(ImageRow(entry, facts))
+        if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not on disk yet."""
+        if self._fresh:
+            path = self._folder / f"{uuid.uuid4().hex}.parquet"
+            write_catalog(path, Catalog(tuple(self._fresh)))
+            self._parts.append(path)
+            self._fresh = []
+        self._written = time.monotonic()
+
+    def close(self, catalog: Catalog, split: Split | None = None) -> None:
+        """Write the whole catalog and drop the parts that it replaces."""
+        write_catalog(self._workspace.catalog, catalog, split)
+        self._fresh = []
+        for path in self._parts:
+            path.unlink(missing_ok=True)
+        self._parts = []
+
+
+def _read_if_whole(path: Path) -> dict[tuple[str, str], Facts]:
+    try:
+        return read_catalog(path)
+    except (OSError, ValueError, KeyError):
+        # Missing, or derived data of another version: it is made again.
+        return {}

@@ -1,0 +1,69 @@
+"""The few exceptions a user can meet. Each message says what is wrong, where, and what to do.
+
+    FoveateError
+    ├── SourceError        a SOURCE that cannot be read as images with labels
+    ├── TooFewImages       a label has too few images to train and test on
+    ├── SettingsError      an unknown setting, or a value out of range
+    ├── BackboneError      a backbone that is not here, or whose pack is damaged
+    ├── ModelFileError     a file that is not a foveate classifier
+    └── ImageRefused       one image that cannot be used; `reason` says why
+
+An `ImageRefused` never stops a run over many images: it becomes a row in the quarantine.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FoveateError(Exception):
+    """Base of every error that is the input's fault rather than a defect of foveate."""
+
+
+class SourceError(FoveateError):
+    """A SOURCE cannot be read as images with labels."""
+
+
+class TooFewImages(FoveateError):  # noqa: N818 - reads as the sentence it is
+    """A label has too few images to train and test on."""
+
+
+class SettingsError(FoveateError):
+    """A setting is unknown or its value is out of range."""
+
+
+class BackboneError(FoveateError):
+    """A backbone is not here, or its pack is damaged."""
+
+
+class ModelFileError(FoveateError):
+    """A file is not a foveate classifier, or one that this version cannot read."""
+
+
+class Reason(StrEnum):
+    """Why an image was refused."""
+
+    EMPTY = "empty"
+    """The file holds no bytes."""
+    UNSUPPORTED = "unsupported"
+    """The bytes are not an image format that foveate reads."""
+    UNREADABLE = "unreadable"
+    """The file cannot be opened, or it is an image whose contents are damaged."""
+    TRUNCATED = "truncated"
+    """The image ends before all of its pixels."""
+    TOO_LARGE = "too_large"
+    """The file or the image it declares is over the limits."""
+
+
+class ImageRefused(FoveateError):  # noqa: N818 - reads as the sentence it is
+    """One image cannot be used.
+
+    Attributes:
+        reason: the kind of refusal.
+        detail: one plain sentence about this image.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

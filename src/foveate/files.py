@@ -1,0 +1,234 @@
+"""Open any path or URL, list folders, write atomically, hash.
+
+Every byte that foveate reads of a user's data comes through here, so that a blob store works
+wherever a local folder does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file below a folder.
+
+    Attributes:
+        path: local path or URL, as `read_bytes` takes it.
+        relative: the same relative to the folder, with forward slashes.
+        size: bytes; -1 where the file cannot be looked at (a broken link).
+        stamp: changes whenever the contents may have changed (size, modification time, ETag).
+    """
+
+    path: str
+    relative: str
+    size: int
+    stamp: str
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` names a file system by its scheme (`abfs://…`, `memory://…`)."""
+    return "://" in path
+
+
+def read_bytes(path: str) -> bytes:
+    """All bytes of a local path or URL.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not is_url(path):
+        return Path(path).read_bytes()
+    filesystem, inner = _filesystem(path)
+    data: bytes = filesystem.cat_file(inner)
+    return data
+
+
+def is_folder(path: str) -> bool:
+    """Whether a local path or URL is a folder."""
+    if not is_url(path):
+        return Path(path).is_dir()
+    filesystem, inner = _filesystem(path)
+    return bool(filesystem.isdir(inner))
+
+
+def exists(path: str) -> bool:
+    """Whether a local path or URL names a file or folder."""
+    if not is_url(path):
+        return Path(path).exists()
+    filesystem, inner = _filesystem(path)
+    return bool(filesystem.exists(inner))
+
+
+def join(folder: str, relative: str) -> str:
+    """`relative` below `folder`; an absolute path or URL stays as it is."""
+    if is_url(relative) or Path(relative).is_absolute():
+        return relative
+    if is_url(folder):
+        return f"{folder.rstrip('/')}/{relative}"
+    return str(Path(folder) / relative)
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute (links kept); a URL as it is."""
+    return path if is_url(path) else os.path.abspath(path)  # noqa: PTH100 - resolve() follows links
+
+
+def list_files(folder: str) -> Iterator[FileEntry]:
+    """Every file below a folder, hidden ones left out, sorted by path.
+
+    Links are followed, each folder is entered once. What cannot be looked at (a broken link) is
+    listed with size -1, so that it can be reported instead of vanishing.
+
+    Raises:
+        OSError: the folder itself cannot be listed.
+    """
+    if is_url(folder):
+        yield from _list_remote(folder)
+    else:
+        yield from _list_local(folder)
+
+
+def file_entry(path: str) -> FileEntry:
+    """The entry of one file named by itself; `relative` is its path, size -1 if it is not there."""
+    if is_url(path):
+        filesystem, inner = _filesystem(path)
+        try:
+            return _remote_entry(path, path, filesystem.info(inner))
+        except OSError:
+            return _unusable(path, path)
+    return _local_entry(path, path)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears at `path` whole or not at all.
+
+    The bytes go to a temporary file in the same folder, reach the disk, and are then renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file atomically."""
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits: the id of an image is the digest of its bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def printable(text: str) -> str:
+    """A file name as text that any encoding of Unicode can carry.
+
+    POSIX names are bytes; those that are not UTF-8 reach Python as lone surrogates, which neither
+    JSON readers nor Parquet accept. They are shown as `\\xNN`.
+    """
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def normal_form(text: str) -> str:
+    """A label as everybody spells it: Unicode NFC (macOS hands out NFD), no outer blanks."""
+    return unicodedata.normalize("NFC", printable(text)).strip()
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder name is one that people do not see in their file manager."""
+    return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
+def _list_local(folder: str) -> Iterator[FileEntry]:
+    entered = {os.path.realpath(folder)}
+    pending = [folder]
+    found: list[FileEntry] = []
+    while pending:
+        current = pending.pop()
+        try:
+            with os.scandir(current) as scan:
+                children = [child for child in scan if not is_hidden(child.name)]
+        except OSError:
+            if current == folder:
+                raise
+            found.append(_unusable(current, _relative(current, folder)))
+            continue
+        for child in children:
+            if child.is_dir():
+                real = os.path.realpath(child.path)
+                if real not in entered:
+                    entered.add(real)
+                    pending.append(child.path)
+            else:
+                found.append(_local_entry(child.path, _relative(child.path, folder)))
+    yield from sorted(found, key=lambda entry: entry.relative)
+
+
+def _relative(path: str, folder: str) -> str:
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def _local_entry(path: str, relative: str) -> FileEntry:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return _unusable(path, relative)
+    if not stat.S_ISREG(status.st_mode):
+        # Opening a named pipe would wait for ever.
+        return _unusable(path, relative)
+    return FileEntry(path, relative, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
+
+
+def _unusable(path: str, relative: str) -> FileEntry:
+    return FileEntry(path, relative, size=-1, stamp="")
+
+
+def _filesystem(url: str) -> tuple[AbstractFileSystem, str]:
+    from fsspec.core import url_to_fs
+
+    filesystem, inner = url_to_fs(url)
+    return filesystem, inner
+
+
+def _list_remote(url: str) -> Iterator[FileEntry]:
+    filesystem, inner = _filesystem(url)
+    if not filesystem.isdir(inner):
+        raise NotADirectoryError(url)
+    root = inner.rstrip("/")
+    for path, info in sorted(filesystem.find(inner, detail=True).items()):
+        relative = path.removeprefix(root).lstrip("/")
+        if not any(is_hidden(part) for part in relative.split("/")):
+            yield _remote_entry(f"{url.rstrip('/')}/{relative}", relative, info)
+
+
+def _remote_entry(url: str, relative: str, info: dict[str, object]) -> FileEntry:
+    version = next(
+        (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "created")
+         if info.get(key) is not None),
+        "",
+    )
+    size = info.get("size")
+    size = size if isinstance(size, int) else 0
+    # Without a version the contents cannot be known to be unchanged: an empty stamp is never reused.
+    return FileEntry(url, relative, size, f"{size}-{version}" if version else "")

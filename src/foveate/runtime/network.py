@@ -1,0 +1,83 @@
+"""One interface for every runtime, and the choice between them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["auto", "bfloat16", "float32"]
+RuntimeName = Literal["auto", "openvino", "onnxruntime"]
+
+logger = logging.getLogger(__name__)
+
+
+class Network(Protocol):
+    """A loaded backbone at one resolution.
+
+    `run` may be called from several threads at once: each call uses one core, which leaves
+    the sharing out of the cores to the caller, who also has images to decode on them.
+
+    Attributes:
+        runtime: "openvino" or "onnxruntime".
+        precision: what it computes in, "bfloat16" or "float32".
+        batch: the number of images a call is fastest with.
+    """
+
+    runtime: str
+    precision: str
+    batch: int
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (n, d) of pixels (n, resolution, resolution, 3), for any n.
+
+        The same image gives the same features to the bit, whatever the images beside it.
+        """
+        ...
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (containers and `taskset` allow fewer than there are)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def open_network(
+    onnx_bytes: bytes,
+    *,
+    resolution: int,
+    precision: Precision = "auto",
+    runtime: RuntimeName = "auto",
+    workers: int | None = None,
+) -> Network:
+    """Load a network `pixels` uint8 (N, H, W, 3) → `features` float32 (N, d).
+
+    Args:
+        onnx_bytes: the ONNX file.
+        resolution: pixels a side of every image that will come.
+        precision: "auto" is bfloat16 where the CPU computes in it, float32 elsewhere.
+        runtime: "auto" is OpenVINO, or ONNX Runtime where OpenVINO is missing or cannot run the
+            network.
+        workers: how many threads will call `run` at once; all usable cores by default.
+
+    Raises:
+        ImportError: the runtime that was asked for is not installed.
+        RuntimeError: the runtime that was asked for cannot run the network.
+    """
+    workers = workers or usable_cores()
+    if runtime != "onnxruntime":
+        try:
+            from foveate.runtime.openvino import OpenVinoNetwork
+
+            return OpenVinoNetwork(onnx_bytes, resolution, precision, workers)
+        except (ImportError, RuntimeError) as error:
+            if runtime == "openvino":
+                raise
+            logger.warning("OpenVINO cannot run this network, ONNX Runtime will: %s", error)
+    from foveate.runtime.onnxruntime import OnnxRuntimeNetwork
+
+    return OnnxRuntimeNetwork(onnx_bytes, workers)

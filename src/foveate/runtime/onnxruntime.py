@@ -1,0 +1,53 @@
+"""ONNX Runtime: runs every ONNX network, on every machine."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+BATCH = 8
+
+
+class OnnxRuntimeNetwork:
+    """A network in float32; see `foveate.runtime.Network`."""
+
+    runtime = "onnxruntime"
+    precision = "float32"
+
+    def __init__(self, onnx_bytes: bytes, workers: int) -> None:
+        self.batch = BATCH
+        self._session = open_session(onnx_bytes, threads=1 if workers > 1 else 0)
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
+        # Always the same batch: a kernel chosen by the shape may round differently.
+        parts = []
+        for start in range(0, len(pixels), self.batch):
+            part = pixels[start : start + self.batch]
+            padding = self.batch - len(part)
+            padded = np.pad(part, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else part
+            parts.append(self._session.run(["features"], {"pixels": padded})[0][: len(part)])
+        return np.concatenate(parts)
+
+
+def open_session(onnx_bytes: bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A quiet ONNX Runtime session on the CPU.
+
+    Args:
+        onnx_bytes: the ONNX file.
+        threads: threads within one call; 0 is one a core.
+
+    Raises:
+        RuntimeError: ONNX Runtime cannot run the network.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            onnx_bytes, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated types of its own
+        raise RuntimeError(f"ONNX Runtime cannot run this network: {error}") from error

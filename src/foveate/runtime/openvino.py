@@ -1,0 +1,79 @@
+"""OpenVINO: the fast runtime on CPUs, in bfloat16 where the CPU has it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from foveate.runtime.network import Precision
+
+BATCH = 8
+"""Images a call. Measured on two cores with bfloat16: batches of 4 to 32 are within 10 % of each
+other, small ones keep memory low and start sooner."""
+
+
+class OpenVinoNetwork:
+    """A network compiled for one resolution and one batch; see `foveate.runtime.Network`.
+
+    The batch is fixed because a static shape is 20 to 40 % faster than a dynamic one. The last
+    batch of a run is padded, which costs nothing in correctness: rows do not influence each other.
+    """
+
+    runtime = "openvino"
+
+    def __init__(
+        self, onnx_bytes: bytes, resolution: int, precision: Precision, workers: int
+    ) -> None:
+        self.batch = BATCH
+        self._core = openvino.Core()
+        if precision == "auto":
+            capable = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            precision = "bfloat16" if capable else "float32"
+        self.precision: str = precision
+        self._onnx_bytes = onnx_bytes
+        self._resolution = resolution
+        self._options = {
+            "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[precision],
+            # One stream a worker, one thread a stream: no two threads wait for each other.
+            "NUM_STREAMS": workers,
+            "INFERENCE_NUM_THREADS": workers,
+            # The decoding threads move between cores; pinned streams would get in their way.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._compiled: dict[int, openvino.CompiledModel] = {}
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
+        if len(pixels) == 1:
+            return self._infer(pixels)
+        parts = []
+        for start in range(0, len(pixels), self.batch):
+            part = pixels[start : start + self.batch]
+            padding = self.batch - len(part)
+            padded = np.pad(part, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else part
+            parts.append(self._infer(padded)[: len(part)])
+        return np.concatenate(parts)
+
+    def _infer(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        requests = self._local.__dict__.setdefault("requests", {})
+        batch = len(pixels)
+        if batch not in requests:
+            requests[batch] = self._compile(batch).create_infer_request()
+        outputs = requests[batch].infer([np.ascontiguousarray(pixels)])
+        features: NDArray[np.float32] = outputs[0].copy()
+        return features
+
+    def _compile(self, batch: int) -> openvino.CompiledModel:
+        with self._lock:
+            if batch not in self._compiled:
+                model = self._core.read_model(self._onnx_bytes)
+                model.reshape([batch, self._resolution, self._resolution, 3])
+                self._compiled[batch] = self._core.compile_model(model, "CPU", self._options)
+            return self._compiled[batch]
