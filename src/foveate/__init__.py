@@ -1,3 +1,87 @@
-"""Foveate: a folder of pictures becomes an evaluated, portable image classifier."""
+"""Foveate: a folder of pictures becomes an evaluated, portable image classifier.
+
+    import foveate as fv
+
+    run = fv.train("photos/", classifier="svm")
+    run.evaluation.accuracy
+    run.save("model.onnx")
+    fv.load("model.onnx").predict("shirt.jpg").label
+
+Names are imported when they are first used, so `import foveate` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from foveate.api import Features, Run, evaluate, featurize, load, train
+    from foveate.classifier import Classifier, Prediction
+    from foveate.errors import (
+        BackboneError,
+        FoveateError,
+        ImageRefused,
+        ModelFileError,
+        SettingsError,
+        SourceError,
+        TooFewImages,
+    )
+    from foveate.estimators import ImageClassifier, ImageFeaturizer
+    from foveate.settings import Settings
+
+_HOME = {
+    "BackboneError": "errors",
+    "Classifier": "classifier",
+    "Features": "api",
+    "FoveateError": "errors",
+    "ImageClassifier": "estimators",
+    "ImageFeaturizer": "estimators",
+    "ImageRefused": "errors",
+    "ModelFileError": "errors",
+    "Prediction": "classifier",
+    "Run": "api",
+    "Settings": "settings",
+    "SettingsError": "errors",
+    "SourceError": "errors",
+    "TooFewImages": "errors",
+    "evaluate": "api",
+    "featurize": "api",
+    "load": "api",
+    "train": "api",
+}
+
+__all__ = [
+    "BackboneError",
+    "Classifier",
+    "Features",
+    "FoveateError",
+    "ImageClassifier",
+    "ImageFeaturizer",
+    "ImageRefused",
+    "ModelFileError",
+    "Prediction",
+    "Run",
+    "Settings",
+    "SettingsError",
+    "SourceError",
+    "TooFewImages",
+    "evaluate",
+    "featurize",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'foveate' has no attribute '{name}'")
+    value = getattr(import_module(f"foveate.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -45,6 +45,16 @@ class Predictions:
     probabilities: NDArray[np.float32]
     errors: tuple[str | None, ...]
 
+    def take(self, rows: Sequence[int]) -> Predictions:
+        """Only some rows, by their indices."""
+        return Predictions(
+            self.labels,
+            tuple(self.paths[i] for i in rows),
+            tuple(self.known[i] for i in rows),
+            self.probabilities[list(rows)],
+            tuple(self.errors[i] for i in rows),
+        )
+
     @property
     def read(self) -> NDArray[np.bool_]:
         """(n,) bool, whether the image was read; False where it was refused."""

@@ -1,11 +1,11 @@
 """Which images there are: sources, inspection, duplicates, the split into train and test."""
 
 from foveate.catalog.duplicates import Duplicates, find_duplicates
-from foveate.catalog.inspect import Facts, inspect
-from foveate.catalog.source import Entry, Side, Source, read_source
+from foveate.catalog.inspect import Facts, inspect, read_file
+from foveate.catalog.source import Entry, Side, Source, read_source, read_test_list
 from foveate.catalog.split import Split, split_as_given, split_by_image, split_by_subfolder
 from foveate.catalog.table import Catalog, ImageRow, read_catalog, write_catalog
-from foveate.catalog.workspace import FactStore, Workspace, open_workspace
+from foveate.catalog.workspace import FactStore, Workspace, open_workspace, user_cache
 
 __all__ = [
     "Catalog",
@@ -22,9 +22,12 @@ __all__ = [
     "inspect",
     "open_workspace",
     "read_catalog",
+    "read_file",
     "read_source",
+    "read_test_list",
     "split_as_given",
     "split_by_image",
     "split_by_subfolder",
+    "user_cache",
     "write_catalog",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +34,19 @@ class Facts:
     reason: Reason | None = None
     detail: str = ""
 
+    @property
+    def refusal(self) -> str | None:
+        """Reason and detail in one line, None where the image was not refused."""
+        return f"{self.reason}: {self.detail}" if self.reason else None
+
 
 def inspect(
-    file: files.FileEntry, *, limits: Limits, resize: Resize | None = None
+    file: files.FileEntry,
+    *,
+    limits: Limits,
+    resize: Resize | None = None,
+    known: Mapping[str, Facts] = MappingProxyType({}),
+    featurized: Container[str] = frozenset(),
 ) -> tuple[Facts, NDArray[np.uint8] | None]:
     """Read, identify and decode one image, once for everything that is wanted of it.
 
@@ -44,6 +56,8 @@ def inspect(
         file: the file.
         limits: the largest image to accept.
         resize: the pixels wanted; None where only the facts are.
+        known: facts of images seen before, by id; such an image is not decoded for its facts.
+        featurized: ids whose pixels are not needed any more.
 
     Returns:
         The facts, and the pixels (resolution, resolution, 3) if they were wanted and the image
@@ -51,16 +65,24 @@ def inspect(
     """
     image_id = ""
     try:
-        data = _read(file, limits)
+        data = read_file(file, limits)
         image_id = files.digest(data)
+        wanted = resize is not None and image_id not in featurized
+        if image_id in known and not wanted:
+            return known[image_id], None
         image = open_image(data, limits)
-        pixels = image.pixels(resize) if resize is not None else None
+        pixels = image.pixels(resize) if resize is not None and wanted else None
         return Facts(image_id, image.width, image.height, image.dhash()), pixels
     except ImageRefused as refusal:
         return Facts(image_id, reason=refusal.reason, detail=refusal.detail), None
 
 
-def _read(file: files.FileEntry, limits: Limits) -> bytes:
+def read_file(file: files.FileEntry, limits: Limits) -> bytes:
+    """The bytes of an image file, unless it is over the limit.
+
+    Raises:
+        ImageRefused: it is too large, or it cannot be read.
+    """
     if file.size < 0:
         raise ImageRefused(
             Reason.UNREADABLE, "a broken link, a folder without access, or not a regular file"

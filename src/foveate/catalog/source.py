@@ -111,9 +111,10 @@ def read_source(source: str | Path) -> Source:
     if not files.exists(root):
         raise SourceError(f"There is no folder or file ‘{files.printable(str(source))}’.")
     project = None
+    empty: tuple[str, ...] = ()
     try:
         if not files.is_folder(root):
-            entries, empty = tuple(_read_table(root)), ()
+            entries = tuple(_read_table(root))
         else:
             if files.exists(files.join(root, "foveate.toml")):
                 project = Path(root)

@@ -110,7 +110,8 @@ def split_as_given(catalog: Catalog, duplicates: Duplicates) -> Split:
     if not test:
         raise TooFewImages("The given split has no usable test image. Name at least one.")
     tested_groups = {duplicates.group[image] for image in test}
-    train, left_out = set(), set()
+    train: set[str] = set()
+    left_out: set[str] = set()
     for row in rows:
         image = row.facts.id
         if image not in test:

@@ -41,6 +41,11 @@ class Workspace:
         """The catalog file."""
         return self.folder / "catalog.parquet"
 
+    @property
+    def inspected(self) -> Path:
+        """What a run that goes on, or was killed, has inspected so far."""
+        return self.folder / "inspected"
+
 
 def open_workspace(source: Source) -> Workspace:
     """The workspace of a source, made if it is not there yet.
@@ -83,15 +88,19 @@ class FactStore:
     Facts found during a run are written every few seconds to a file of their own below
     `inspected/`; `close` folds them into `catalog.parquet`. A refused image is not remembered but
     opened again in the next run: limits change, and refusing is quick.
+
+    Args:
+        workspace: None to remember nothing beyond this run.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace | None) -> None:
         self._workspace = workspace
-        self._folder = workspace.folder / "inspected"
-        self._parts = sorted(self._folder.glob("*.parquet"))
+        self._parts: list[Path] = []
         self._by_file: dict[tuple[str, str], Facts] = {}
-        for path in (workspace.catalog, *self._parts):
-            self._by_file |= _read_if_whole(path)
+        if workspace is not None:
+            self._parts = sorted(workspace.inspected.glob("*.parquet"))
+            for path in (workspace.catalog, *self._parts):
+                self._by_file |= _read_if_whole(path)
         self._by_file = {k: facts for k, facts in self._by_file.items() if facts.reason is None}
         self._by_id = {facts.id: facts for facts in self._by_file.values()}
         self._fresh: list[ImageRow] = []
@@ -116,16 +125,17 @@ class FactStore:
 
     def flush(self) -> None:
         """Write what is not on disk yet."""
-        if self._fresh:
-            path = self._folder / f"{uuid.uuid4().hex}.parquet"
+        if self._fresh and self._workspace is not None:
+            path = self._workspace.inspected / f"{uuid.uuid4().hex}.parquet"
             write_catalog(path, Catalog(tuple(self._fresh)))
             self._parts.append(path)
-            self._fresh = []
+        self._fresh = []
         self._written = time.monotonic()
 
     def close(self, catalog: Catalog, split: Split | None = None) -> None:
         """Write the whole catalog and drop the parts that it replaces."""
-        write_catalog(self._workspace.catalog, catalog, split)
+        if self._workspace is not None:
+            write_catalog(self._workspace.catalog, catalog, split)
         self._fresh = []
         for path in self._parts:
             path.unlink(missing_ok=True)

@@ -220,25 +220,26 @@ def _aucs(
     values = areas(probabilities, known, np.ones((1, n), np.float32))[0]
     resampled = resampled_areas(probabilities, known, resamples=resamples, rng=rng)
     estimates = []
-    flat = 0
+    ends = 0
     for k, value in enumerate(values):
         if np.isnan(value):
             estimates.append(unknown("bootstrap"))
             continue
         estimate = bootstrap(float(value), resampled[:, k], n)
-        if np.ptp(resampled[:, k]) == 0:
-            flat += 1
+        if estimate.high == 1 or estimate.low == estimate.high:
+            # Few pairs are misordered, if any: many resamples, or all, show none of them.
+            ends += 1
             positives = int((known == k).sum())
             other = newcombe_auc(float(value), positives, n - positives)
-            estimate = widened(estimate, other, "widened by Newcombe’s as no pair is misordered")
+            estimate = widened(estimate, other, "widened by Newcombe’s as resamples have no error")
         estimates.append(estimate)
     parts = [estimate for estimate in estimates if estimate.known]
     if not parts:
         return estimates, unknown("bootstrap")
     usable = ~np.isnan(values)
     mean = bootstrap(float(values[usable].mean()), resampled[:, usable].mean(axis=1), n)
-    if flat:
-        why = f"widened by Newcombe’s as {_labels(flat)} perfectly told apart"
+    if ends:
+        why = f"widened by Newcombe’s as in resamples {_labels(ends)} without an error"
         mean = widened(mean, average(parts), why)
     return estimates, mean
 

@@ -31,6 +31,10 @@ class Network(Protocol):
     precision: str
     batch: int
 
+    def prepare(self) -> None:
+        """Compile for full batches now rather than at the first call."""
+        ...
+
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of pixels (n, resolution, resolution, 3), for any n.
 

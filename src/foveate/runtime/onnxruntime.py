@@ -19,6 +19,9 @@ class OnnxRuntimeNetwork:
         self.batch = BATCH
         self._session = open_session(onnx_bytes, threads=1 if workers > 1 else 0)
 
+    def prepare(self) -> None:
+        """Nothing to do: the session was made ready when it was opened."""
+
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
         # Always the same batch: a kernel chosen by the shape may round differently.

@@ -49,6 +49,10 @@ class OpenVinoNetwork:
         self._lock = threading.Lock()
         self._local = threading.local()
 
+    def prepare(self) -> None:
+        """Compile for full batches now rather than at the first call."""
+        self._compile(self.batch)
+
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
         if len(pixels) == 1:

@@ -1,0 +1,179 @@
+"""The Python interface: the verbs with their settings as keyword arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate import pipeline
+from foveate.classifier import Classifier, load_classifier
+from foveate.evaluation import Evaluation, ReportDetails, write_report
+from foveate.predictions import Predictions
+from foveate.results import evaluation_report, training_json, training_report
+from foveate.settings import make_settings
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedEvaluation:
+    """An evaluation together with what its report shows.
+
+    Attributes:
+        measures: every measure with its interval.
+        predictions: on the test images.
+        details: what the report tells beside the measures.
+    """
+
+    measures: Evaluation
+    predictions: Predictions
+    details: ReportDetails
+
+    @property
+    def accuracy(self) -> float:
+        """Share of test images whose label was predicted, in [0, 1]."""
+        return self.measures.accuracy.value
+
+    @property
+    def accuracy_ci95(self) -> tuple[float, float]:
+        """Its 95 % Wilson interval."""
+        return self.measures.accuracy.low, self.measures.accuracy.high
+
+    @property
+    def class_average_accuracy(self) -> float:
+        """Unweighted mean of the labels' accuracies, in [0, 1]."""
+        return self.measures.class_average_accuracy.value
+
+    @property
+    def n(self) -> int:
+        """The number of images evaluated on."""
+        return self.measures.n
+
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write the HTML report, one self-contained page.
+
+        Returns:
+            Where it is.
+        """
+        write_report(path, self.measures, self.predictions, self.details)
+        return Path(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        name: of the run.
+        classifier: ready to predict.
+        evaluation: on the test images.
+        training: everything else: settings, split, catalog, head, seconds.
+    """
+
+    name: str
+    classifier: Classifier
+    evaluation: ReportedEvaluation
+    training: pipeline.Training
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier, one ONNX file."""
+        self.classifier.save(path)
+
+    def to_json(self) -> dict[str, object]:
+        """What `foveate train --json` prints."""
+        return training_json(self.training, model=None, report=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Features of n images.
+
+    Attributes:
+        ids: SHA-256 of each image's bytes.
+        paths: of each image.
+        labels: of each image, None where it has none.
+        values: (n, d) float32.
+    """
+
+    ids: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    values: NDArray[np.float32]
+
+
+def train(source: str | Path, *, limit: int | None = None, **settings: object) -> Run:
+    """Train a classifier on a source and evaluate it.
+
+    Args:
+        source: a project, a folder with one subfolder per label, or a table.
+        limit: use at most so many images.
+        settings: any field of `foveate.Settings`: `classifier="svm"`, `resolution=448`, …
+
+    Raises:
+        FoveateError: one of its kinds, with a sentence that says what to do.
+    """
+    made = make_settings(_project(source), flags=settings)
+    training = pipeline.train(source, made, limit=limit)
+    details = training_report(training, model=Path("model.onnx"), source=str(source))
+    evaluation = ReportedEvaluation(training.evaluation, training.predictions, details)
+    return Run(training.name, training.classifier, evaluation, training)
+
+
+def evaluate(
+    classifier: Classifier | str | Path,
+    source: str | Path,
+    *,
+    include_training: bool = False,
+    limit: int | None = None,
+    **settings: object,
+) -> ReportedEvaluation:
+    """Evaluate a classifier on the labelled images of a source that it was not trained on.
+
+    Raises:
+        FoveateError: one of its kinds, with a sentence that says what to do.
+    """
+    loaded = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
+    scoring = pipeline.evaluate(
+        loaded,
+        source,
+        make_settings(_project(source), flags=settings),
+        include_training=include_training,
+        limit=limit,
+    )
+    if scoring.evaluation is None:
+        raise AssertionError("evaluate always evaluates")
+    name = "model.onnx" if isinstance(classifier, Classifier) else str(classifier)
+    details = evaluation_report(scoring, model=name, source=str(source))
+    return ReportedEvaluation(scoring.evaluation, scoring.predictions, details)
+
+
+def featurize(source: str | Path, *, limit: int | None = None, **settings: object) -> Features:
+    """Features of every usable image of a source.
+
+    Raises:
+        FoveateError: one of its kinds, with a sentence that says what to do.
+    """
+    made = make_settings(_project(source), flags=settings)
+    prepared, _ = pipeline.featurize(source, made, limit=limit)
+    rows = prepared.catalog.usable
+    found = prepared.features_of(rows)
+    return Features(
+        found.ids,
+        tuple(row.path for row in rows),
+        tuple(row.entry.label for row in rows),
+        found.values,
+    )
+
+
+def load(path: str | Path) -> Classifier:
+    """Load a classifier from its file, a path or URL.
+
+    Raises:
+        ModelFileError: it is not there or is not a foveate classifier.
+    """
+    return load_classifier(path)
+
+
+def _project(source: str | Path) -> Path | None:
+    return Path(source) if (Path(source) / "foveate.toml").is_file() else None

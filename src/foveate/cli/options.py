@@ -1,0 +1,78 @@
+"""Flags that mean the same in every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="a project, a folder with one subfolder per label, or a table with path and label",
+        show_default=False,
+    ),
+]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="a classifier file (.onnx)", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, no remarks")]
+Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="use at most so many images", show_default=False)
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="threads [default: one a core]", show_default=False)
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="any setting that `foveate new` writes into foveate.toml; repeatable",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, help="of split and head [default: 0]", show_default=False),
+]
+TestShare = Annotated[
+    float | None,
+    typer.Option(help="share of each label to test on [default: 0.25]", show_default=False),
+]
+SplitBy = Annotated[
+    str | None,
+    typer.Option("--split", help="image or subfolder [default: image]", show_default=False),
+]
+TestList = Annotated[
+    Path | None,
+    typer.Option(help="a file that lists the test images, one path a line", show_default=False),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(help="a label to leave out; repeatable", show_default=False),
+]
+Resolution = Annotated[
+    int | None,
+    typer.Option(help="pixels a side, 64 to 1024 [default: 224]", show_default=False),
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="pretrained network, see `foveate backbones list` [default: efficientnet-lite0]",
+        show_default=False,
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option("--classifier", help="svm, logistic or forest [default: svm]", show_default=False),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="where the HTML report goes [default: beside the model]",
+                 show_default=False),
+]

@@ -1,0 +1,99 @@
+"""What several commands do before and after their verb."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foveate.cli.console import percent, print_table, remark
+from foveate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from foveate.evaluation import Evaluation
+    from foveate.pipeline import Training
+    from foveate.preparation import Prepared
+    from foveate.settings import Settings
+
+MOST_NAMED = 5
+"""Refused images named on the terminal; the report and `foveate check` name all."""
+
+
+def find_project(source: str) -> Path | None:
+    """The project's folder, if SOURCE is one."""
+    folder = Path(source)
+    return folder if (folder / "foveate.toml").is_file() else None
+
+
+def check_can_write(path: Path | None) -> None:
+    """Say that a result cannot be written before the work, not after it.
+
+    Raises:
+        SettingsError: the path is a folder, or its folder cannot be made or written.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise SettingsError(f"‘{path}’ is a folder; name a file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"‘{path}’ cannot be written: {error.strerror}.") from None
+    if not os.access(path.parent, os.W_OK):
+        raise SettingsError(f"‘{path}’ cannot be written: no permission for ‘{path.parent}’.")
+
+
+def print_training(training: Training, settings: Settings, model: Path, report: Path) -> None:
+    """The table and the few lines after it."""
+    print_evaluation(training.evaluation)
+    summary = training.classifier.metadata.training
+    chosen = f", C = {training.head.c:g}" if training.head.c is not None else ""
+    rate = training.prepared.rate.images_per_second
+    speed = f"{rate:.0f} images/s" if rate is not None else "all from the cache"
+    print(
+        f"\n{training.head.kind}{chosen} on {settings.backbone} at {settings.resolution} px, "
+        f"trained on {summary.n_train} images, features: {speed}, "
+        f"{sum(training.seconds.values()):.1f} s in all"
+    )
+    print(f"Model   {model}\nReport  {report}")
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Per-class, class-average and overall accuracy with their intervals."""
+    rows = []
+    for label, one in evaluation.per_class.items():
+        rows.append(
+            [
+                label,
+                f"{one.n}",
+                percent(one.accuracy.value),
+                f"{percent(one.accuracy.low)} to {percent(one.accuracy.high)}",
+                f"{one.auc.value:.3f}" if one.auc.known else "–",
+            ]
+        )
+    for name, estimate, auc in (
+        ("class average", evaluation.class_average_accuracy, evaluation.class_average_auc),
+        ("all images", evaluation.accuracy, None),
+    ):
+        rows.append(
+            [
+                name,
+                f"{evaluation.n}",
+                percent(estimate.value),
+                f"{percent(estimate.low)} to {percent(estimate.high)}",
+                f"{auc.value:.3f}" if auc and auc.known else "",
+            ]
+        )
+    print_table(["label", "test images", "accuracy", "95 % interval", "AUC"], rows)
+
+
+def name_refused(prepared: Prepared, *, quiet: bool) -> None:
+    """Say how many images were refused, and name the first few."""
+    refused = prepared.catalog.quarantine
+    if not refused:
+        return
+    remark(f"{len(refused)} of {len(prepared.catalog.rows)} files were refused:", quiet=quiet)
+    for row in refused[:MOST_NAMED]:
+        remark(f"  {row.path}: {row.facts.refusal}", quiet=quiet)
+    if len(refused) > MOST_NAMED:
+        remark("  …; `foveate check` and the report name them all", quiet=quiet)

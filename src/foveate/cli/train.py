@@ -1,0 +1,160 @@
+"""`foveate train` and `foveate evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveate.cli import options
+from foveate.cli.console import ProgressBar, print_json, remark
+from foveate.cli.shared import (
+    check_can_write,
+    find_project,
+    name_refused,
+    print_evaluation,
+    print_training,
+)
+
+def train(
+    source: options.SourceArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="the classifier file [default: model.onnx; in a project models/RUN.onnx]",
+            show_default=False,
+        ),
+    ] = None,
+    classifier: options.Head = None,
+    backbone: options.Backbone = None,
+    resolution: options.Resolution = None,
+    split: options.SplitBy = None,
+    test_share: options.TestShare = None,
+    test_list: options.TestList = None,
+    exclude: options.Exclude = None,
+    seed: options.Seed = None,
+    limit: options.Limit = None,
+    workers: options.Workers = None,
+    assignments: options.Assignments = None,
+    report: options.Report = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+) -> None:
+    """Train a classifier on SOURCE, evaluate it, write model and report."""
+    from foveate import pipeline
+    from foveate.evaluation import write_report
+    from foveate.results import training_json, training_notes, training_report
+    from foveate.settings import make_settings
+
+    project = find_project(source)
+    settings = make_settings(
+        project,
+        assignments or (),
+        {
+            "classifier": classifier,
+            "backbone": backbone,
+            "resolution": resolution,
+            "split": split,
+            "test_share": test_share,
+            "test_list": str(test_list) if test_list else None,
+            "exclude": tuple(exclude) if exclude else None,
+            "seed": seed,
+            "workers": workers,
+        },
+    )
+    check_can_write(out)
+    check_can_write(report)
+    with ProgressBar(quiet=quiet) as progress:
+        training = pipeline.train(source, settings, limit=limit, progress=progress)
+    model = out or (project / "models" / f"{training.name}.onnx" if project else Path("model.onnx"))
+    if report is None:
+        in_project = project is not None and out is None
+        report = (
+            project / "reports" / f"{training.name}.html"
+            if project is not None and in_project
+            else model.with_suffix(".html")
+        )
+    training.classifier.save(model)
+    write_report(
+        report,
+        training.evaluation,
+        training.predictions,
+        training_report(training, model=model, source=source),
+    )
+    if as_json:
+        print_json(training_json(training, model=model, report=report))
+    else:
+        print_training(training, settings, model, report)
+    for note in training_notes(training):
+        remark(f"Note: {note}", quiet=quiet)
+    name_refused(training.prepared, quiet=quiet)
+
+
+def evaluate(
+    model: options.ModelArgument,
+    source: options.SourceArgument,
+    include_training: Annotated[
+        bool, typer.Option("--include-training", help="also on images it was trained on")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="write the predictions, .parquet or .csv", show_default=False),
+    ] = None,
+    limit: options.Limit = None,
+    workers: options.Workers = None,
+    assignments: options.Assignments = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="where the HTML report goes [default: MODEL-on-SOURCE.html]",
+                     show_default=False),
+    ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+) -> None:
+    """Evaluate MODEL on the labelled images of SOURCE that it was not trained on."""
+    from foveate import pipeline
+    from foveate.classifier import load_classifier
+    from foveate.evaluation import write_report
+    from foveate.predictions import write_predictions
+    from foveate.results import evaluation_json, evaluation_report
+    from foveate.settings import make_settings
+
+    settings = make_settings(find_project(source), assignments or (), {"workers": workers})
+    check_can_write(report)
+    check_can_write(out)
+    classifier = load_classifier(model, precision=settings.precision)
+    with ProgressBar(quiet=quiet) as progress:
+        scoring = pipeline.evaluate(
+            classifier,
+            source,
+            settings,
+            include_training=include_training,
+            limit=limit,
+            progress=progress,
+        )
+    if scoring.evaluation is None:
+        raise AssertionError("evaluate always evaluates")
+    report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
+    write_report(
+        report,
+        scoring.evaluation,
+        scoring.predictions,
+        evaluation_report(scoring, model=model, source=source),
+    )
+    if out is not None:
+        write_predictions(scoring.predictions, out)
+    if as_json:
+        print_json(evaluation_json(scoring, report=report))
+    else:
+        print_evaluation(scoring.evaluation)
+        print(f"\nReport  {report}")
+    if scoring.trained_on and not include_training:
+        remark(
+            f"Note: {scoring.trained_on} images that the classifier was trained on (or copies of "
+            "them) were left out.",
+            quiet=quiet,
+        )
+    name_refused(scoring.prepared, quiet=quiet)

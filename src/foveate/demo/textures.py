@@ -1,0 +1,292 @@
+"""The three textures, as cloth that repeats.
+
+Every texture is a small square tile, drawn at the size at which it will be seen, so that
+sampling it needs no further smoothing. Dots and leopard spots come from the same construction:
+points scattered on a jittered lattice, and for each pixel the nearest of them (Worley, "A
+cellular texture basis function", SIGGRAPH 1996).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from foveate.demo.palette import CLOTH, LEOPARD, Colour, pick, pick_against
+
+Field: TypeAlias = npt.NDArray[np.float32]
+"""(h, w) float32, one value per pixel."""
+
+TILE = 256
+"""Side of a tile in pixels; a power of two, so that wrapping round is a bit mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """A cloth that repeats for ever in both directions.
+
+    Attributes:
+        tile: (TILE, TILE, 3) float32, RGB in [0, 1].
+        angle: how far the cloth is turned against the grain of the garment, in radians.
+    """
+
+    tile: npt.NDArray[np.float32]
+    angle: float
+
+    def at(self, u: Field, v: Field) -> npt.NDArray[np.float32]:
+        """Colours at cloth coordinates in pixels, bilinear: (h, w, 3) float32."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        x, y = u * cos + v * sin, v * cos - u * sin
+        left, top = np.floor(x), np.floor(y)
+        fx, fy = (x - left)[..., None], (y - top)[..., None]
+        column, row = left.astype(np.int32) & (TILE - 1), top.astype(np.int32) & (TILE - 1)
+        flat = self.tile.reshape(-1, 3)
+        here, right = row * TILE + column, row * TILE + (column + 1 & TILE - 1)
+        below = TILE * ((row + 1 & TILE - 1) - row)
+        upper = flat[here]
+        upper += fx * (flat[right] - upper)
+        lower = flat[here + below]
+        lower += fx * (flat[right + below] - lower)
+        upper += fy * (lower - upper)
+        return upper
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """For each pixel of a tile, the nearest of its scattered points.
+
+    Attributes:
+        dx: pixels from that point to the right, (TILE, TILE) float32.
+        dy: pixels downwards.
+        distance: from that point, in pixels of the stretched plane in which it is nearest.
+        index: which point, in [0, count).
+        count: how many points there are.
+        spacing: pixels between neighbours along the closer-set direction.
+    """
+
+    dx: Field
+    dy: Field
+    distance: Field
+    index: npt.NDArray[np.intp]
+    count: int
+    spacing: float
+
+
+def plain(rng: np.random.Generator, pitch: float) -> Texture:
+    """One colour."""
+    return _woven(rng, np.broadcast_to(pick(rng, CLOTH), (TILE, TILE, 3)), 0.0)
+
+
+def dotted(rng: np.random.Generator, pitch: float) -> Texture:
+    """Polka dots, confetti, rings, rows of dots, short dashes, blots.
+
+    Args:
+        pitch: pixels from dot to dot.
+    """
+    style = rng.choice(
+        ["polka", "scattered", "confetti", "rows", "dashes", "rings", "blots"],
+        p=[0.42, 0.16, 0.14, 0.08, 0.06, 0.06, 0.08],
+    )
+    jitter = {"scattered": 0.6, "confetti": 0.7, "blots": 0.6}.get(style, rng.uniform(0, 0.1))
+    stretch = {"rows": rng.uniform(1.6, 2.4), "dashes": rng.uniform(0.5, 0.65)}.get(style, 1.0)
+    cells = _scatter(rng, pitch, stretch, float(jitter), staggered=bool(rng.random() < 0.6))
+    radius = np.full(cells.count, cells.spacing * rng.uniform(0.16, 0.36), np.float32)
+    if style in ("confetti", "blots"):
+        radius *= rng.uniform(0.45, 1.2, cells.count).astype(np.float32)
+    distance = cells.distance
+    if style == "dashes":
+        distance = np.hypot(cells.dx / rng.uniform(2.0, 3.0), cells.dy)
+        radius *= 0.5
+    if style == "blots":
+        distance = distance * (1 + 0.35 * periodic_noise(rng, 2 * TILE / pitch))
+    reach = np.maximum(radius, 1.1)[cells.index]
+    inked = _inside(reach - distance)
+    if style == "rings":
+        inked -= _inside(reach * rng.uniform(0.45, 0.65) - distance)
+
+    ground = pick(rng, CLOTH)
+    contrast = rng.choice([0.25, 0.5, 0.8], p=[0.2, 0.4, 0.4])
+    inks = np.stack([pick_against(rng, ground, contrast) for _ in range(_few(rng))])
+    ink = inks[rng.integers(len(inks), size=cells.count)][cells.index]
+    return _woven(rng, ground + inked[..., None] * (ink - ground), _turn(rng, 0.15))
+
+
+def leopard(rng: np.random.Generator, pitch: float) -> Texture:
+    """Rosettes, cheetah spots, streaks, and the same woven tone on tone.
+
+    Args:
+        pitch: pixels from spot to spot.
+    """
+    style = rng.choice(["rosettes", "spots", "streaks"], p=[0.66, 0.22, 0.12])
+    stretch = rng.uniform(1.5, 2.3) if style == "streaks" else rng.uniform(0.85, 1.3)
+    cells = _scatter(rng, pitch, stretch, 0.75, staggered=True)
+    per_cell = rng.uniform(0, 1, (6, cells.count)).astype(np.float32)
+    size, small, phase2, phase3, phase1, open_to = (row[cells.index] for row in per_cell)
+
+    angle = np.arctan2(cells.dy, cells.dx)
+    turn = np.float32(2 * math.pi)
+    lobes = 0.16 * np.cos(2 * angle + turn * phase2) + 0.12 * np.cos(3 * angle + turn * phase3)
+    uneven = 1 + lobes + 0.2 * periodic_noise(rng, 2.5 * TILE / pitch)
+    reach = cells.spacing * (0.4 + 0.13 * size) * uneven
+    solid = small < (0.9 if style == "spots" else 0.28)
+    reach = np.where(solid, reach * (0.72 if style == "spots" else 0.55), reach)
+    gaps = np.cos(angle + turn * open_to) + 0.8 * np.cos(3 * angle + turn * phase1)
+    rim = reach * rng.uniform(0.36, 0.52) * np.clip(0.9 + 0.55 * gaps, -0.2, 1.3)
+    heart = np.where(solid, 0, _inside(reach - cells.distance))
+    ring = np.minimum(_inside(reach - cells.distance), _inside(cells.distance - reach + rim))
+    spot = np.where(solid, _inside(reach - cells.distance), ring * _inside(3 * rim))
+
+    ground, middle, ink = _coat(rng)
+    shade = 1 + 0.1 * periodic_noise(rng, 3)
+    cloth = ground * shade[..., None]
+    cloth = cloth + heart[..., None] * (middle - cloth)
+    return _woven(rng, cloth + spot[..., None] * (ink - cloth), _turn(rng, 0.4))
+
+
+def striped(rng: np.random.Generator, pitch: float) -> Texture:
+    """Even, Breton, many-coloured and pin stripes, wobbly and dashed ones; across, upright, slanted.
+
+    Args:
+        pitch: pixels from stripe to stripe.
+    """
+    style = rng.choice(
+        ["even", "breton", "coloured", "pin", "wobbly", "dashed"],
+        p=[0.34, 0.2, 0.2, 0.1, 0.1, 0.06],
+    )
+    share = {"even": rng.uniform(0.35, 0.65), "breton": rng.uniform(0.15, 0.35)}.get(style, 0.5)
+    if style == "pin":
+        share = rng.uniform(0.08, 0.16)
+    if style == "dashed":
+        share = rng.uniform(0.2, 0.35)
+    number = int(rng.integers(2, 5)) if style == "coloured" else 1
+    # The colours take turns, also from one tile to the next.
+    periods = number * max(1, round(TILE / pitch / number))
+    x = np.arange(TILE, dtype=np.float32)[None, :]
+    y = np.arange(TILE, dtype=np.float32)[:, None]
+    if style == "wobbly":
+        y = y + 0.15 * pitch * periodic_noise(rng, 1.2 * TILE / pitch)
+    phase = (y * (periods / TILE)) % 1
+    width = max(share, 1.3 * periods / TILE)
+    inked = _inside((width / 2 - np.abs(phase - 0.5)) * TILE / periods)
+    if style == "dashed":
+        dashes = max(1, round(TILE / (pitch * rng.uniform(0.7, 1.3))))
+        inked = inked * _inside((0.36 - np.abs((x * dashes / TILE) % 1 - 0.5)) * TILE / dashes)
+
+    ground = pick(rng, CLOTH)
+    contrast = rng.choice([0.25, 0.5, 0.8], p=[0.2, 0.4, 0.4])
+    inks = np.stack([pick_against(rng, ground, contrast) for _ in range(number)])
+    ink = inks[(y * (periods / TILE)).astype(np.intp) % periods % number]
+    lying = np.broadcast_to(ground + inked[..., None] * (ink - ground), (TILE, TILE, 3))
+    across = rng.choice([0.0, math.pi / 2, rng.uniform(0.4, 1.2)], p=[0.64, 0.24, 0.12])
+    return _woven(rng, lying, across + rng.normal(0, 0.03))
+
+
+TEXTURES: dict[str, Callable[[np.random.Generator, float], Texture]] = {
+    "dotted": dotted,
+    "leopard": leopard,
+    "striped": striped,
+}
+"""Label → the function that draws such a cloth."""
+
+
+def noise(rng: np.random.Generator, height: int, width: int, cells: float) -> Field:
+    """Smooth noise, about ±1, with `cells` bumps across the width."""
+    columns = max(2, round(cells))
+    rows = max(2, round(cells * height / width))
+    return _enlarged(rng.normal(0, 1, (rows, columns)), height, width)
+
+
+def periodic_noise(rng: np.random.Generator, cells: float) -> Field:
+    """Smooth noise, about ±1, that continues from one side of a tile to the other."""
+    side = int(np.clip(round(cells), 1, TILE // 2))
+    margin = 3
+    grid = np.pad(rng.normal(0, 1, (side, side)), margin, mode="wrap")
+    box = (margin, margin, margin + side, margin + side)
+    return _enlarged(grid, TILE, TILE, box)
+
+
+def _enlarged(
+    grid: npt.NDArray[np.float64],
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> Field:
+    image = Image.fromarray(grid.astype(np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+
+def _scatter(
+    rng: np.random.Generator, pitch: float, stretch: float, jitter: float, *, staggered: bool
+) -> Cells:
+    """Points on a lattice, `stretch` times as far apart downwards, each moved by up to `jitter`."""
+    columns = max(2, round(TILE / pitch))
+    # Staggered rows only close up across the tile's edge when there is an even number of them.
+    rows = max(2, 2 * round(TILE / pitch / stretch / 2)) if staggered else max(
+        2, round(TILE / pitch / stretch)
+    )
+    across, down = TILE / columns, TILE / rows
+    moved = rng.uniform(-jitter / 2, jitter / 2, (2, rows, columns)).astype(np.float32)
+    shift = 0.5 * (np.arange(rows) % 2 if staggered else np.zeros(rows))
+    point_x = ((np.arange(columns) + 0.5 + shift[:, None] + moved[0]) * across).astype(np.float32)
+    point_y = ((np.arange(rows)[:, None] + 0.5 + moved[1]) * down).astype(np.float32)
+
+    pixel = np.arange(TILE, dtype=np.float32) + 0.5
+    row = (pixel / down).astype(np.intp)[:, None]
+    column = (pixel / across).astype(np.intp)[None, :]
+    flatten = np.float32(across / down if stretch != 1 else 1)
+    best = np.full((TILE, TILE), np.inf, np.float32)
+    best_dx, best_dy = np.zeros_like(best), np.zeros_like(best)
+    best_index = np.zeros((TILE, TILE), np.intp)
+    for row_step in (-1, 0, 1):
+        for column_step in (-1, 0, 1):
+            index = (row + row_step) % rows * columns + (column + column_step) % columns
+            dx = _wrapped(pixel[None, :] - point_x.reshape(-1)[index])
+            dy = _wrapped(pixel[:, None] - point_y.reshape(-1)[index])
+            distance = dx * dx + (dy * flatten) ** 2
+            closer = distance < best
+            np.copyto(best, distance, where=closer)
+            np.copyto(best_dx, dx, where=closer)
+            np.copyto(best_dy, dy, where=closer)
+            np.copyto(best_index, index, where=closer)
+    spacing = min(across, down) if stretch <= 1 else across
+    return Cells(best_dx, best_dy, np.sqrt(best), best_index, rows * columns, spacing)
+
+
+def _wrapped(offset: Field) -> Field:
+    """An offset between two points of a tile, the short way round."""
+    return (offset + TILE / 2) % TILE - TILE / 2
+
+
+def _inside(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Coverage of a pixel whose centre lies that many pixels inside an edge."""
+    return np.clip(pixels + 0.5, 0, 1)
+
+
+def _few(rng: np.random.Generator) -> int:
+    return int(rng.choice([1, 2, 3, 4], p=[0.7, 0.12, 0.1, 0.08]))
+
+
+def _turn(rng: np.random.Generator, slant: float) -> float:
+    return float(rng.normal(0, slant) + rng.choice([0, math.pi / 4], p=[0.8, 0.2]))
+
+
+def _coat(rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
+    """Ground, heart and spot colours; now and then pale, as if woven tone on tone."""
+    natural = rng.random() < 0.55
+    ground, middle, ink = LEOPARD[rng.integers(3 if natural else len(LEOPARD))]
+    keep = rng.uniform(0.35, 0.6) if rng.random() < 0.12 else rng.uniform(0.85, 1)
+    lift = np.float32(rng.uniform(0.92, 1.06))
+    return ground * lift, (ground + keep * (middle - ground)) * lift, ground + keep * (ink - ground)
+
+
+def _woven(rng: np.random.Generator, cloth: npt.NDArray[np.float32], angle: float) -> Texture:
+    """The cloth with the grain of its threads."""
+    strength = rng.choice([0.01, 0.022, 0.04], p=[0.5, 0.35, 0.15])
+    threads = rng.normal(0, strength, (TILE, 1)) + rng.normal(0, strength, (1, TILE))
+    grain = (1 + threads + rng.normal(0, strength, (TILE, TILE))).astype(np.float32)
+    return Texture(np.ascontiguousarray(cloth * grain[..., None], np.float32), float(angle))

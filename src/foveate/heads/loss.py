@@ -1,0 +1,206 @@
+"""The losses of the linear heads, with their first and second derivatives.
+
+A *problem* is one fit: for the SVM one label against the rest with one fold held out (k = 1
+column of scores), for logistic regression all labels together (k = number of labels). Many
+problems p are evaluated at once on the same n rows; a held-out row has weight zero, so that no
+fold ever needs a copy of the features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+NOTHING_HELD = np.array([-1])
+"""The folds to hold out, when there is one problem set and it sees every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is known about each row but its features.
+
+    Attributes:
+        codes: (n,) the label of each row, in [0, n_labels).
+        n_labels: 2 or more.
+        weights: (n,) float32, >= 0.
+        folds: (n,) the fold of each row, >= 0.
+    """
+
+    codes: NDArray[np.intp]
+    n_labels: int
+    weights: Floats
+    folds: NDArray[np.intp]
+
+    def weights_without(self, held: NDArray[np.intp]) -> Floats:
+        """(p, 1, n): the weights, 0 for the rows of the fold that each problem holds out."""
+        return (self.weights * (self.folds != held[:, None]))[:, None]
+
+
+class Expansion(Protocol):
+    """The loss around some scores: its value and derivatives.
+
+    Attributes:
+        value: (p,) float64.
+        slope: (p, k, n) float32, the derivative with respect to each score.
+        density: (p, k) float32, the mean over the rows of the second derivative's diagonal.
+    """
+
+    value: NDArray[np.float64]
+    slope: Floats
+    density: Floats
+
+    def bend(self, direction: Floats) -> Floats:
+        """The second derivative times a (p, k, n) direction."""
+        ...
+
+
+class Loss(Protocol):
+    """A convex loss of the scores of one or more problems."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the scores: problems p, columns k, rows n."""
+        ...
+
+    def at(self, scores: Floats) -> Expansion:
+        """Expand around (p, k, n) scores."""
+        ...
+
+    def only(self, problems: NDArray[np.bool_] | slice) -> Self:
+        """The loss of some of the problems."""
+        ...
+
+    def with_c(self, c: float) -> Self:
+        """The same loss, weighted by another C."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SquaredHinge:
+    """C Σ wᵢ max(0, 1 − yᵢzᵢ)², the loss of LinearSVC.
+
+    Attributes:
+        rows: the rows; wᵢ are their weights.
+        labels: (p,) the label that each problem tells from the rest: yᵢ = +1 on its rows.
+        held: (p,) the fold that each problem holds out, or −1.
+        c: C.
+    """
+
+    rows: Rows
+    labels: NDArray[np.intp]
+    held: NDArray[np.intp]
+    c: float = 1.0
+
+    @classmethod
+    def of(cls, rows: Rows, held: NDArray[np.intp]) -> SquaredHinge:
+        """For each fold to hold out, one problem for each label; one in all of two labels."""
+        labels = np.arange(rows.n_labels) if rows.n_labels > 2 else np.array([1])
+        return cls(rows, np.tile(labels, len(held)), np.repeat(held, len(labels)))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the scores."""
+        return len(self.labels), 1, len(self.rows.codes)
+
+    def at(self, scores: Floats) -> _Hinged:
+        """Expand around (p, 1, n) scores."""
+        own = (self.rows.codes == self.labels[:, None])[:, None]
+        signs = np.where(own, np.float32(1), np.float32(-1))
+        slack = np.maximum(1 - signs * scores, 0)
+        curvature = (slack > 0) * (np.float32(2 * self.c) * self.rows.weights_without(self.held))
+        pull = curvature * slack
+        return _Hinged(
+            value=np.einsum("pkn,pkn->p", pull, slack, dtype=np.float64) / 2,
+            slope=-signs * pull,
+            density=curvature.mean(-1),
+            curvature=curvature,
+        )
+
+    def only(self, problems: NDArray[np.bool_] | slice) -> SquaredHinge:
+        """The loss of some of the problems."""
+        return replace(self, labels=self.labels[problems], held=self.held[problems])
+
+    def with_c(self, c: float) -> SquaredHinge:
+        """The same loss, weighted by another C."""
+        return replace(self, c=c)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hinged:
+    value: NDArray[np.float64]
+    slope: Floats
+    density: Floats
+    curvature: Floats
+
+    def bend(self, direction: Floats) -> Floats:
+        return self.curvature * direction
+
+
+@dataclass(frozen=True, slots=True)
+class CrossEntropy:
+    """C Σ wᵢ (log Σₖ exp zᵢₖ − zᵢ,label), the loss of multinomial logistic regression.
+
+    Attributes:
+        rows: the rows; wᵢ are their weights.
+        held: (p,) the fold that each problem holds out, or −1.
+        c: C.
+    """
+
+    rows: Rows
+    held: NDArray[np.intp]
+    c: float = 1.0
+
+    @classmethod
+    def of(cls, rows: Rows, held: NDArray[np.intp]) -> CrossEntropy:
+        """For each fold to hold out, one problem."""
+        return cls(rows, held)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the scores."""
+        return len(self.held), self.rows.n_labels, len(self.rows.codes)
+
+    def at(self, scores: Floats) -> _Softmaxed:
+        """Expand around (p, k, n) scores."""
+        targets = (self.rows.codes == np.arange(self.rows.n_labels)[:, None]).astype(np.float32)
+        shares = scores - scores.max(1, keepdims=True)
+        own = (shares * targets).sum(1, keepdims=True)
+        np.exp(shares, out=shares)
+        total = shares.sum(1, keepdims=True)
+        shares /= total
+        weights = np.float32(self.c) * self.rows.weights_without(self.held)
+        return _Softmaxed(
+            value=np.einsum("pkn,pkn->p", weights, np.log(total) - own, dtype=np.float64),
+            slope=weights * (shares - targets),
+            density=(weights * (shares * (1 - shares))).mean(-1),
+            shares=shares,
+            weights=weights,
+        )
+
+    def only(self, problems: NDArray[np.bool_] | slice) -> CrossEntropy:
+        """The loss of some of the problems."""
+        return replace(self, held=self.held[problems])
+
+    def with_c(self, c: float) -> CrossEntropy:
+        """The same loss, weighted by another C."""
+        return replace(self, c=c)
+
+
+@dataclass(frozen=True, slots=True)
+class _Softmaxed:
+    value: NDArray[np.float64]
+    slope: Floats
+    density: Floats
+    shares: Floats
+    weights: Floats
+
+    def bend(self, direction: Floats) -> Floats:
+        weighted = self.shares * direction
+        weighted -= self.shares * weighted.sum(1, keepdims=True)
+        weighted *= self.weights
+        return weighted

@@ -1,0 +1,56 @@
+"""How large an image may be, decided from its header before any pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foveate.errors import ImageRefused, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes above which an image is refused as too large.
+
+    A few kilobytes can declare gigabytes of pixels, so the declared size decides, not the
+    size of the file alone.
+
+    Attributes:
+        max_bytes: length of the file, in bytes.
+        max_pixels: width × height.
+        max_side: the longer of width and height, in pixels; 65 500 is also the most that
+            libjpeg decodes.
+    """
+
+    max_bytes: int = 256 * 2**20
+    max_pixels: int = 100_000_000
+    max_side: int = 65_500
+
+    def check_bytes(self, count: int) -> None:
+        """Refuse a file of `count` bytes if it is empty or over `max_bytes`."""
+        if count == 0:
+            raise ImageRefused(Reason.EMPTY, "The file holds no bytes.")
+        if count > self.max_bytes:
+            raise ImageRefused(
+                Reason.TOO_LARGE,
+                f"The file has {count:,} bytes; the limit is {self.max_bytes:,}.",
+            )
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse a declared size over `max_pixels` or `max_side`."""
+        if width < 1 or height < 1:
+            raise ImageRefused(Reason.UNREADABLE, f"The header declares {width} × {height} pixels.")
+        if max(width, height) > self.max_side:
+            raise ImageRefused(
+                Reason.TOO_LARGE,
+                f"The image is {width:,} × {height:,} pixels; "
+                f"the limit for a side is {self.max_side:,}.",
+            )
+        if width * height > self.max_pixels:
+            raise ImageRefused(
+                Reason.TOO_LARGE,
+                f"The image is {width:,} × {height:,} = {width * height:,} pixels; "
+                f"the limit is {self.max_pixels:,}.",
+            )
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,241 @@
+"""What every verb does first: list a source, inspect its images, bring their features to the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.backbones import Card
+from foveate.catalog import (
+    Catalog,
+    Duplicates,
+    FactStore,
+    ImageRow,
+    Source,
+    Split,
+    Workspace,
+    find_duplicates,
+    open_workspace,
+    read_source,
+    read_test_list,
+    split_as_given,
+    split_by_image,
+    split_by_subfolder,
+)
+from foveate.errors import SourceError, TooFewImages
+from foveate.features import FeatureCache, Featurizer, Rate, feature_key, featurize, write_features
+from foveate.image import Limits, Resize
+from foveate.runtime import open_network
+from foveate.settings import Settings
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how many images are done, of how many."""
+
+MIN_LABELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """What turns images into features.
+
+    Attributes:
+        onnx_bytes: the backbone, `pixels` → `features`.
+        card: what is known about it.
+        resize: how an image becomes pixels.
+    """
+
+    onnx_bytes: bytes
+    card: Card
+    resize: Resize
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Features of n images.
+
+    Attributes:
+        ids: n image ids.
+        values: (n, d) float32.
+    """
+
+    ids: tuple[str, ...]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A source with its images inspected and their features in the cache.
+
+    Attributes:
+        source: the files.
+        workspace: where derived data lives.
+        store: the memory of inspections.
+        catalog: one row per file.
+        cache: the features; None where only an inspection was wanted.
+        rate: how many images had to be opened, and how fast that went.
+    """
+
+    source: Source
+    workspace: Workspace
+    store: FactStore
+    catalog: Catalog
+    cache: FeatureCache | None
+    rate: Rate
+
+    def features_of(self, rows: Sequence[ImageRow]) -> Features:
+        """The features of some usable rows, in their order.
+
+        Raises:
+            ValueError: the source was only inspected.
+        """
+        ids = tuple(row.facts.id for row in rows)
+        return Features(ids, self._cache.load(ids))
+
+    def batches(self, ids: Collection[str]) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """The same in pieces, in no particular order: memory does not grow with their number.
+
+        Raises:
+            ValueError: the source was only inspected.
+        """
+        return self._cache.batches(ids)
+
+    def write_features(self, path: Path) -> None:
+        """Write the features of every usable image as Parquet.
+
+        Raises:
+            SettingsError: the path does not end in `.parquet`.
+            ValueError: the source was only inspected.
+        """
+        write_features(path, self.catalog, self._cache)
+
+    @property
+    def _cache(self) -> FeatureCache:
+        if self.cache is None:
+            raise ValueError("this source was only inspected; it has no features")
+        return self.cache
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """Wall time in seconds, by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def labelled_source(source: str | Path, settings: Settings) -> Source:
+    """A source to train on: at least two labels, none of them empty.
+
+    Raises:
+        SourceError: it has no labels, or only one.
+        TooFewImages: a label has no files at all.
+    """
+    listed = read_source(source).without(settings.exclude)
+    if not listed.labels:
+        raise SourceError(
+            f"The images in ‘{listed.root}’ have no labels. Put them into one subfolder per label, "
+            "or list them in a CSV file with the columns path and label."
+        )
+    if listed.empty_labels:
+        label = listed.empty_labels[0]
+        raise TooFewImages(
+            f"‘{label}’ has no images. Add some or leave the label out with `--exclude {label}`."
+        )
+    if len(listed.labels) < MIN_LABELS:
+        raise SourceError(
+            f"There is only one label, ‘{listed.labels[0]}’; a classifier needs at least two to "
+            "choose from. Add a subfolder with images of something else."
+        )
+    if settings.test_list:
+        listed = read_test_list(settings.test_list, listed)
+    return listed
+
+
+def prepare(
+    source: Source,
+    settings: Settings,
+    watch: Stopwatch,
+    progress: Progress | None,
+    extractor: Extractor | None,
+) -> Prepared:
+    """Inspect every image of a source and bring its features to the cache.
+
+    Args:
+        source: the files.
+        settings: limits, workers, runtime.
+        watch: gets the seconds of the stages "load" and "features" (or "inspect").
+        progress: told how far the stage is.
+        extractor: None to inspect only.
+
+    Raises:
+        SourceError: derived data cannot be kept anywhere.
+    """
+    stage = "features" if extractor else "inspect"
+    with watch.stage("load"):
+        workspace = open_workspace(source)
+        store = FactStore(workspace)
+        featurizer = _featurizer(extractor, workspace, settings) if extractor else None
+    with watch.stage(stage):
+        catalog, rate = featurize(
+            source,
+            store,
+            featurizer,
+            limits=Limits(
+                max_bytes=settings.max_megabytes * 2**20,
+                max_pixels=settings.max_megapixels * 1_000_000,
+            ),
+            workers=settings.workers or None,
+            progress=None if progress is None else lambda done, n: progress(stage, done, n),
+        )
+    cache = featurizer.cache if featurizer else None
+    return Prepared(source, workspace, store, catalog, cache, rate)
+
+
+def split_catalog(
+    source: Source, catalog: Catalog, settings: Settings
+) -> tuple[Duplicates, Split]:
+    """Duplicates and the split that the settings or the source ask for.
+
+    Raises:
+        TooFewImages: a label has too few usable images to train and test on.
+    """
+    counts = catalog.label_counts()
+    for label in source.labels:
+        if not counts[label]:
+            raise TooFewImages(
+                f"None of the images of ‘{label}’ can be used (`foveate check` names the reasons). "
+                f"Repair them or leave the label out with `--exclude {label}`."
+            )
+    duplicates = find_duplicates(catalog, max_bits=settings.near_duplicate_bits)
+    if any(entry.side for entry in source.entries):
+        return duplicates, split_as_given(catalog, duplicates)
+    split_by = {"image": split_by_image, "subfolder": split_by_subfolder}[settings.split]
+    split = split_by(catalog, duplicates, test_share=settings.test_share, seed=settings.seed)
+    return duplicates, split
+
+
+def _featurizer(extractor: Extractor, workspace: Workspace, settings: Settings) -> Featurizer:
+    network = open_network(
+        extractor.onnx_bytes,
+        resolution=extractor.resize.resolution,
+        precision=settings.precision,
+        runtime=settings.runtime,
+        workers=settings.workers or None,
+    )
+    key = feature_key(extractor.card, extractor.resize, network.precision)
+    cache = FeatureCache(workspace.features / key, extractor.card.dimension)
+    return Featurizer(network, extractor.resize, cache)

@@ -1,0 +1,191 @@
+"""Results as others want them: JSON for programs, a report for people."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from foveate.evaluation import ReportDetails
+from foveate.pipeline import Scoring, Training
+from foveate.preparation import Prepared
+from foveate.settings import Settings
+
+
+def training_json(
+    training: Training, *, model: Path | None, report: Path | None
+) -> dict[str, object]:
+    """What `foveate train --json` prints."""
+    prepared = training.prepared
+    return {
+        "model": str(model) if model else None,
+        "report": str(report) if report else None,
+        "run": training.name,
+        "backbone": training.settings.backbone,
+        "resolution": training.settings.resolution,
+        "classifier": training.head.kind,
+        "c": training.head.c,
+        "n_train": training.classifier.metadata.training.n_train,
+        **training.evaluation.to_json(),
+        "search": [
+            {"c": point.c, "accuracy": point.accuracy, "deviation": point.deviation}
+            for point in training.head.search
+        ],
+        **_data_json(prepared),
+        "duplicates": {
+            "exact": training.duplicates.exact,
+            "near": training.duplicates.near,
+            "left_out": len(training.split.left_out),
+            "contradictory": len(training.duplicates.contradictory),
+        },
+        "runtime": training.classifier.network.runtime,
+        "precision": training.classifier.network.precision,
+        "seconds": _rounded(training.seconds),
+    }
+
+
+def evaluation_json(scoring: Scoring, *, report: Path | None) -> dict[str, object]:
+    """What `foveate evaluate --json` prints."""
+    assert scoring.evaluation is not None  # noqa: S101 - `evaluate` always makes one
+    metadata = scoring.classifier.metadata
+    return {
+        "report": str(report) if report else None,
+        "backbone": metadata.backbone.name,
+        "resolution": metadata.resolution,
+        "classifier": metadata.training.classifier,
+        "c": metadata.training.c,
+        **scoring.evaluation.to_json(),
+        "trained_on": scoring.trained_on,
+        **_data_json(scoring.prepared),
+        "seconds": _rounded(scoring.seconds),
+    }
+
+
+def rate_json(prepared: Prepared, seconds: dict[str, float], out: Path) -> dict[str, object]:
+    """What `foveate score --json` and `foveate featurize --json` print."""
+    return {
+        "images": len(prepared.catalog.usable),
+        **_data_json(prepared),
+        "seconds": _rounded(seconds),
+        "out": str(out),
+    }
+
+
+def training_report(training: Training, *, model: Path, source: str) -> ReportDetails:
+    """What the report of a training tells beside the measures."""
+    catalog, split = training.prepared.catalog, training.split
+    summary = training.classifier.metadata.training
+    return ReportDetails(
+        title=f"{Path(source).name or source}: {training.head.kind} on {training.settings.backbone}",
+        settings=training.settings.model_dump(mode="json"),
+        model=model.name,
+        backbone=training.classifier.metadata.backbone.model_dump(),
+        reproduce=train_command(source, model, training.settings),
+        quarantined=_quarantined(training.prepared),
+        seconds=training.seconds,
+        counts={
+            "files": len(catalog.rows),
+            "train": summary.n_train,
+            "test": summary.n_test,
+            "refused": len(catalog.quarantine),
+            "without label": len(catalog.usable) - len(catalog.labelled),
+            "left out as copies of test images": len(split.left_out),
+        },
+        notes=training_notes(training),
+        search=[(p.c, p.accuracy, p.deviation) for p in training.head.search],
+        chosen_c=training.head.c,
+    )
+
+
+def evaluation_report(scoring: Scoring, *, model: str, source: str) -> ReportDetails:
+    """What the report of an evaluation tells beside the measures."""
+    notes = []
+    if scoring.trained_on:
+        notes.append(
+            f"{scoring.trained_on} images were left out: the classifier was trained on them or on "
+            "near duplicates of them."
+        )
+    return ReportDetails(
+        title=f"{Path(source).name or source}: {Path(model).name}",
+        settings=scoring.classifier.metadata.training.model_dump(mode="json"),
+        model=Path(model).name,
+        backbone=scoring.classifier.metadata.backbone.model_dump(),
+        reproduce=f"foveate evaluate {shlex.quote(model)} {shlex.quote(source)}",
+        quarantined=_quarantined(scoring.prepared),
+        seconds=scoring.seconds,
+        counts={
+            "files": len(scoring.prepared.catalog.rows),
+            "test": scoring.evaluation.n if scoring.evaluation else 0,
+            "refused": len(scoring.prepared.catalog.quarantine),
+            "trained on, left out": scoring.trained_on,
+        },
+        notes=notes,
+    )
+
+
+def training_notes(training: Training) -> list[str]:
+    """What a reader should know before trusting the numbers, in plain sentences."""
+    notes = []
+    duplicates, split = training.duplicates, training.split
+    catalog = training.prepared.catalog
+    if duplicates.exact or duplicates.near:
+        notes.append(
+            f"{duplicates.exact} exact and {duplicates.near} near duplicates were kept on the same "
+            "side of the split as their originals."
+        )
+    if split.left_out:
+        notes.append(
+            f"{len(split.left_out)} training images were left out because they are near duplicates "
+            "of test images."
+        )
+    if duplicates.contradictory:
+        labels = catalog.labels_of()
+        image = duplicates.contradictory[0]
+        paths = [row.path for row in catalog.labelled if row.facts.id == image]
+        notes.append(
+            f"The same image is found under two labels ({' and '.join(sorted(labels[image]))}): "
+            f"{paths[0]} and {paths[1]}"
+            + (f", and {n - 1} more like it" if (n := len(duplicates.contradictory)) > 1 else "")
+            + ". Decide which label is right; `foveate check` names them all."
+        )
+    if unlabelled := len(catalog.usable) - len(catalog.labelled):
+        notes.append(f"{unlabelled} images have no label and were not used.")
+    if not training.head.search and training.head.c is not None:
+        notes.append(
+            "Too few images to choose C by cross-validation: it was left at its default, and the "
+            "probabilities are not calibrated."
+        )
+    return notes
+
+
+def train_command(source: str, model: Path, settings: Settings) -> str:
+    """The command line that trains the same classifier again."""
+    words = ["foveate", "train", source, "--out", str(model)]
+    defaults = Settings()
+    for name, value in settings:
+        if value != getattr(defaults, name):
+            text = "[" + ", ".join(map(repr, value)) + "]" if isinstance(value, tuple) else value
+            words += ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def _data_json(prepared: Prepared) -> dict[str, object]:
+    rate = prepared.rate.images_per_second
+    return {
+        "files": len(prepared.catalog.rows),
+        "quarantined": len(prepared.catalog.quarantine),
+        "unlabelled": len(prepared.catalog.usable) - len(prepared.catalog.labelled),
+        "images_computed": prepared.rate.images,
+        "images_per_second": round(rate, 1) if rate is not None else None,
+    }
+
+
+def _quarantined(prepared: Prepared) -> list[tuple[str, str, str]]:
+    return [
+        (row.path, str(row.facts.reason), row.facts.detail) for row in prepared.catalog.quarantine
+    ]
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {stage: round(value, 3) for stage, value in seconds.items()}
+
+

@@ -1,0 +1,160 @@
+"""Every parameter, its default and its one-line explanation: the only such place.
+
+Values come, later ones winning, from the defaults here, from `foveate.toml` in a project, from
+`--set key=value`, and from the flags of a command.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from foveate.errors import SettingsError
+
+FILE_NAME = "foveate.toml"
+
+
+class Settings(BaseModel):
+    """The settings of a training.
+
+    Raises:
+        pydantic.ValidationError: a value is out of range (`make_settings` says it in a sentence).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str = Field("efficientnet-lite0", description="pretrained network, by name")
+    resolution: int = Field(
+        224, ge=64, le=1024, description="pixels a side; more sees finer detail, at more time"
+    )
+    resize: Literal["crop", "squash"] = Field(
+        "crop",
+        description="crop: the centre of the image; squash: all of it, aspect ratio given up",
+    )
+    classifier: Literal["svm", "logistic", "forest"] = Field(
+        "svm", description="the head: linear SVM, logistic regression or random forest"
+    )
+    c: tuple[float, ...] = Field(
+        (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0),
+        description="values of C to choose from by cross-validation (svm, logistic)",
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare labels count as much as frequent ones"
+    )
+    folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
+    trees: int = Field(300, ge=1, le=10_000, description="trees of the random forest")
+    test_share: float = Field(0.25, gt=0, lt=1, description="share of each label to test on")
+    split: Literal["image", "subfolder"] = Field(
+        "image",
+        description="what is dealt to train and test: single images, or whole subfolders of a label",
+    )
+    test_list: str | None = Field(
+        None, description="a file that lists the images to test on, one path a line"
+    )
+    near_duplicate_bits: int = Field(
+        10,
+        ge=0,
+        le=64,
+        description="images whose 256-bit hashes differ in at most so many bits stay on one side",
+    )
+    exclude: tuple[str, ...] = Field((), description="labels to leave out")
+    seed: int = Field(0, ge=0, description="of the split and the head; same seed, same result")
+    precision: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="auto: bfloat16 where the CPU has it"
+    )
+    runtime: Literal["auto", "openvino", "onnxruntime"] = Field(
+        "auto", description="what runs the network; auto: OpenVINO where it can"
+    )
+    workers: int = Field(0, ge=0, le=1024, description="threads; 0: one a core")
+    max_megabytes: int = Field(256, ge=1, description="larger files are refused")
+    max_megapixels: int = Field(100, ge=1, description="larger images are refused")
+
+    @field_validator("c")
+    @classmethod
+    def _c_is_positive(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values or min(values) <= 0:
+            raise ValueError("must be one or more numbers above 0")
+        return tuple(sorted(set(values)))
+
+
+def make_settings(
+    project: Path | None = None,
+    assignments: Iterable[str] = (),
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """Settings from a project's file, from `key=value` assignments and from flags.
+
+    Args:
+        project: folder that may hold a `foveate.toml`.
+        assignments: as given to `--set`; a value is TOML, or else plain text.
+        flags: values by name; None where a flag was not given.
+
+    Raises:
+        SettingsError: unknown name, wrong value, or a settings file that cannot be read.
+    """
+    values = read_settings_file(project / FILE_NAME) if project is not None else {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise SettingsError(f"‘{assignment}’ is not of the form key=value.")
+        values[name.strip().replace("-", "_")] = _parse_value(text.strip())
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_in_words(error)) from None
+
+
+def read_settings_file(path: Path) -> dict[str, object]:
+    """The values in a settings file; none where there is no such file.
+
+    Raises:
+        SettingsError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"‘{path}’ cannot be read as TOML: {error}") from None
+
+
+def settings_template() -> str:
+    """The text of a new `foveate.toml`: every parameter explained, each with its default."""
+    lines = [
+        "# Settings of this foveate project. Every line shows a default;",
+        "# take the # away to change it. The command line wins over this file.",
+    ]
+    for name, field in Settings.model_fields.items():
+        lines += ["", f"# {field.description}", f"#{name} = {_as_toml(field.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _as_toml(value: object) -> str:
+    # JSON's numbers, strings and arrays are TOML's, too.
+    return '""' if value is None else json.dumps(value)
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _in_words(error: ValidationError) -> str:
+    sentences = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else "settings"
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            sentences.append(f"There is no setting ‘{name}’. The settings are: {known}.")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            sentences.append(f"{name} = {problem['input']!r}: {message}.")
+    return " ".join(sentences)
