@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -20,8 +20,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foveate.backbones import Card
 from foveate.errors import ModelFileError
-from foveate.heads import Head, head_nodes
 from foveate.image import Resize
+
+if TYPE_CHECKING:
+    from foveate.heads import Head
 
 FORMAT = 1
 METADATA_KEY = "foveate"
@@ -139,6 +141,8 @@ def compose(
     Returns:
         The bytes of the file.
     """
+    from foveate.heads import head_nodes  # brings scikit-learn, which loading a file does not need
+
     model = onnx.load_from_string(backbone)
     nodes, initializers = head_nodes(
         head, features="features", scores="scores", probabilities="probabilities",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from foveate.classifier import Classifier
 from foveate.errors import SourceError
 from foveate.evaluation import Estimate, Evaluation
 from foveate.evaluation import evaluate as evaluate_predictions
-from foveate.heads import Head, fit_head
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
 from foveate.predictions import Predictions
@@ -33,6 +33,9 @@ from foveate.preparation import (
     split_catalog,
 )
 from foveate.settings import Settings
+
+if TYPE_CHECKING:
+    from foveate.heads import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ def train(
         SourceError: the source cannot be read, or has fewer than two labels.
         TooFewImages: a label has too few images to train and test on.
     """
+    from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
+
     settings = settings or Settings()
     watch = Stopwatch()
     with watch.stage("list"):

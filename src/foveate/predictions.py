@@ -90,7 +90,7 @@ def write_predictions(predictions: Predictions, path: Path | str) -> None:
         SettingsError: the suffix is neither `.parquet` nor `.csv`.
     """
     path = Path(path)
-    suffix = _suffix(path.name)
+    suffix = check_suffix(path.name)
     table = _to_table(predictions)
     with atomic_write(path) as file:
         if suffix == ".parquet":
@@ -113,7 +113,7 @@ def read_predictions(path: Path | str) -> Predictions:
     import pyarrow as pa
 
     path = str(path)
-    suffix = _suffix(path)
+    suffix = check_suffix(path)
     try:
         data = read_bytes(path)
         table = _parse_parquet(data) if suffix == ".parquet" else _parse_csv(data)
@@ -125,7 +125,7 @@ def read_predictions(path: Path | str) -> Predictions:
         ) from error
 
 
-def _suffix(path: str) -> str:
+def check_suffix(path: str) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".csv"):
         raise SettingsError(

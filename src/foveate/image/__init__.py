@@ -7,8 +7,17 @@
 Every refusal is a `foveate.errors.ImageRefused` with a typed reason, whatever the bytes.
 """
 
+from foveate.image.arrays import resize_pixels
 from foveate.image.decode import OpenedImage, open_image
 from foveate.image.limits import DEFAULT_LIMITS, Limits
 from foveate.image.resize import Resize, ResizeRule
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "OpenedImage", "Resize", "ResizeRule", "open_image"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Limits",
+    "OpenedImage",
+    "Resize",
+    "ResizeRule",
+    "open_image",
+    "resize_pixels",
+]

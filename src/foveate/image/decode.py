@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from foveate.errors import ImageRefused, Reason
 from foveate.image.dhash import difference_hash
 from foveate.image.formats import Format, sniff
-from foveate.image.jpeg import covering_scale, decode_scaled
+from foveate.image.jpeg import Eighths, covering_scale, decode_scaled
 from foveate.image.limits import DEFAULT_LIMITS, Limits
 from foveate.image.modes import to_rgb
-from foveate.image.pillow import open_header, refusals
+from foveate.image.pillow import decode_pixels, open_header, refusals
 from foveate.image.resize import Resize, resample, scaled_box
 
 _HASH_RESOLUTION = 224
@@ -95,7 +96,9 @@ class OpenedImage:
         square = resample(image, box, resize.resolution)
         if self._upright is not None:  # both rules are symmetric: turning may wait until now
             square = square.transpose(self._upright)
-        return np.ascontiguousarray(np.asarray(square)[..., :3])
+        # Pillow packs 4 bytes a pixel into 3 ten times faster than a strided copy in numpy.
+        packed = np.frombuffer(square.tobytes("raw", "RGB"), np.uint8)
+        return packed.reshape(resize.resolution, resize.resolution, 3).copy()  # writable
 
     def dhash(self) -> bytes:
         """The perceptual hash of the upright image: 32 bytes, see `dhash.difference_hash`.
@@ -110,21 +113,28 @@ class OpenedImage:
         """Pixels (RGB or RGBX) that cover `resolution`, and their scale in (0, 1]."""
         eighths = covering_scale(*self._stored, resolution) if self._scalable else 8
         if self._decoded is None or self._decoded[1] != eighths / 8:
-            with refusals(self.format, self._data):
-                image = (
-                    decode_scaled(self._data, *self._stored, eighths) if self._scalable else None
-                )
-                if image is None:
-                    self._scalable, eighths = False, 8
-                    image = self._decode_with_pillow()
-            self._decoded = (image, eighths / 8)
+            self._decoded = self._decode_jpeg(eighths) if self._scalable else self._decode_whole()
         return self._decoded
 
-    def _decode_with_pillow(self) -> Image.Image:
-        # Opened afresh: after a failed decode, Pillow's image may pass for a decoded one.
-        image = open_header(self.format, self._data)
-        image.load()
-        return to_rgb(image)
+    def _decode_jpeg(self, eighths: Eighths) -> tuple[Image.Image, float]:
+        with refusals(self.format, self._data):
+            image = decode_scaled(self._data, *self._stored, eighths)
+        if image is None:
+            self._scalable = False
+            return self._decode_whole()
+        return image, eighths / 8
+
+    def _decode_whole(self) -> tuple[Image.Image, float]:
+        # From the bytes again: after a failed decode, Pillow's image may pass for a decoded one.
+        image = decode_pixels(self.format, self._data)
+        if image.size != self._stored:
+            raise ImageRefused(
+                Reason.UNREADABLE,
+                f"The {self.format} is damaged (its pixels have another size than its header "
+                "says); fetch it again.",
+            )
+        with refusals(self.format, self._data):
+            return to_rgb(image), 1.0
 
 
 def _orientation(header: ImageFile.ImageFile) -> int:

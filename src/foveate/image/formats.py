@@ -19,21 +19,18 @@ Format = Literal[
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "QOI"
 ]  # Pillow's names
 
-_SIGNATURES: tuple[tuple[re.Pattern[bytes], Format], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), name)
-    for pattern, name in (
-        (rb"\xff\xd8\xff", "JPEG"),
-        (rb"\x89PNG\r\n\x1a\n", "PNG"),
-        (rb"GIF8[79]a", "GIF"),
-        (rb"RIFF.{4}WEBP", "WEBP"),
-        # "BM" alone would also match a text; the size of the second header is one of seven.
-        (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", "BMP"),
-        (rb"(?:II[*+]\0|MM\0[*+])", "TIFF"),
-        (rb"P[1-6fF]\s", "PPM"),
-        (rb"(?:\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n)", "JPEG2000"),
-        (rb".{4}ftyp(?:avi[fs]|(?:mif1|msf1).{4,64}?avi[fs])", "AVIF"),
-        (rb"qoif", "QOI"),
-    )
+_SIGNATURES: tuple[tuple[Format, re.Pattern[bytes]], ...] = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff")),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("GIF", re.compile(rb"GIF8[79]a")),
+    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    # "BM" alone would also match a text; the size of the second header is one of seven.
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)),
+    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
+    ("PPM", re.compile(rb"P[1-6fF]\s")),
+    ("JPEG2000", re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n")),
+    ("AVIF", re.compile(rb".{4}ftyp(?:avi[fs]|(?:mif1|msf1).{4,64}?avi[fs])", re.DOTALL)),
+    ("QOI", re.compile(rb"qoif")),
 )
 
 _KNOWN_OTHERS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
@@ -60,7 +57,7 @@ def sniff(data: bytes) -> Format:
     Raises:
         ImageRefused: `unsupported`; the sentence names what the bytes are, where known.
     """
-    for signature, name in _SIGNATURES:
+    for name, signature in _SIGNATURES:
         if signature.match(data):
             return name
     head = data[:1024]

@@ -48,7 +48,8 @@ def decode_scaled(data: bytes, width: int, height: int, eighths: Eighths) -> Ima
         # RGBA because Pillow's own pixels have four bytes: no copy, and faster to resize.
         pixels = simplejpeg.decode_jpeg(data, "RGBA", min_factor=1, **at_least)
     except ValueError as error:
-        return _none_if_odd(str(error))
+        _refuse_if_damaged(str(error))
+        return None
     if pixels.shape[1::-1] != size:
         raise ImageRefused(
             Reason.UNREADABLE, "The JPEG is damaged (two headers disagree); fetch it again."
@@ -60,7 +61,7 @@ def _scaled(side: int, eighths: Eighths) -> int:
     return -(-side * eighths // 8)
 
 
-def _none_if_odd(said: str) -> None:
+def _refuse_if_damaged(said: str) -> None:
     if said.startswith("Premature end of JPEG"):
         raise ImageRefused(
             Reason.TRUNCATED, "The JPEG ends before all of its pixels; fetch it again."

@@ -48,12 +48,13 @@ def _to_8_bit(image: Image.Image) -> NDArray[np.uint8]:
     else:
         white = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else 65535
     low, high = levels.min().item(), levels.max().item()
-    if 0 <= low and high <= white:
+    if low >= 0 and high <= white:
         low, high = 0, white
     share = (levels - low) / max(high - low, np.finfo(np.float32).tiny)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         share = 1 - share
-    return np.rint(share * 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
+    return grey
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageFile
 
@@ -50,6 +50,21 @@ def open_header(name: Format, data: bytes) -> ImageFile.ImageFile:
         return decoder(BytesIO(data), "")
 
 
+def decode_pixels(name: Format, data: bytes) -> Image.Image:
+    """Decode the first frame of `data` in full, in whatever mode the file has.
+
+    Raises:
+        ImageRefused: as `open_header`.
+    """
+    image = open_header(name, data)
+    # OpenJPEG at some places, and libtiff's codecs at many, take what there is for the whole.
+    if (name == "JPEG2000" and ends_early(name, data)) or _tiff_pixels_end_early(image, len(data)):
+        raise _truncated(name)
+    with refusals(name, data):
+        image.load()
+    return image
+
+
 @contextmanager
 def refusals(name: Format, data: bytes) -> Iterator[None]:
     """Turn whatever a decoder raises on `data` into an `ImageRefused`.
@@ -73,9 +88,7 @@ def refusals(name: Format, data: bytes) -> Iterator[None]:
 def _refusal(name: Format, data: bytes, error: Exception) -> ImageRefused:
     said = " ".join(str(error).split()) or type(error).__name__
     if _CUT.search(said) or ends_early(name, data):
-        return ImageRefused(
-            Reason.TRUNCATED, f"The {name} ends before all of its pixels; fetch it again."
-        )
+        return _truncated(name)
     # Pillow's decoders look up what they support in tables.
     if _UNSUPPORTED.search(said) or isinstance(error, ImportError | KeyError | NotImplementedError):
         return ImageRefused(
@@ -83,6 +96,31 @@ def _refusal(name: Format, data: bytes, error: Exception) -> ImageRefused:
             f"It is a kind of {name} that foveate does not read ({said}); save it as 8-bit PNG.",
         )
     return ImageRefused(Reason.UNREADABLE, f"The {name} is damaged ({said}); fetch it again.")
+
+
+def _truncated(name: Format) -> ImageRefused:
+    return ImageRefused(
+        Reason.TRUNCATED, f"The {name} ends before all of its pixels; fetch it again."
+    )
+
+
+_COMPRESSION: Final = 259
+_STRIPS_OR_TILES: Final = ((273, 279), (324, 325))  # offsets and byte counts
+
+
+def _tiff_pixels_end_early(image: Image.Image, length: int) -> bool:
+    """Whether a compressed strip or tile of a TIFF reaches beyond the end of the file.
+
+    Byte counts of uncompressed TIFFs are often wrong, and not needed.
+    """
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    if tags.get(_COMPRESSION, 1) == 1:
+        return False
+    return any(
+        offset + count > length
+        for offsets, counts in _STRIPS_OR_TILES
+        for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False)
+    )
 
 
 def _silence_pillow() -> None:

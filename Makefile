@@ -1,0 +1,63 @@
+# Every target makes the environment it needs; nothing has to be there before.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := .venv-torch
+PIP_FLAGS := --disable-pip-version-check --quiet
+
+.PHONY: demo test test-slow lint format bench bench-quick pack constraints clean help
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/base  ## draw images, train, evaluate, write a report: foveate-demo/
+	$(BIN)/foveate demo foveate-demo
+
+test: $(VENV)/dev  ## the quick tests
+	$(BIN)/python -m pytest
+
+test-slow: $(TORCH)/ready  ## the slow tests, with the original PyTorch network beside ours
+	$(TORCH)/bin/python -m pytest -m slow
+
+lint: $(VENV)/dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev  ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(TORCH)/ready  ## every bar, against the competitors; writes benchmarks/results and docs/benchmarks.md
+	$(TORCH)/bin/python -m benchmarks
+
+bench-quick: $(TORCH)/ready  ## the same on less data, as CI runs it; writes nothing to docs
+	$(TORCH)/bin/python -m benchmarks --quick
+
+pack: $(TORCH)/ready  ## make the embedded backbone again from its source
+	$(TORCH)/bin/python tools/make_efficientnet_lite0.py --imagenet-sample ../shared/data/imagenet_sample
+
+constraints:  ## pin what a fresh environment gets today
+	rm -rf .venv-pin && $(PYTHON) -m venv .venv-pin
+	.venv-pin/bin/pip install $(PIP_FLAGS) --editable . $$($(PYTHON) tools/dependency_group.py dev)
+	.venv-pin/bin/pip freeze --exclude-editable > constraints.txt
+	rm -rf .venv-pin
+
+$(VENV)/base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/base
+	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt $$($(BIN)/python tools/dependency_group.py dev)
+	@touch $@
+
+$(TORCH)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable . \
+		$$($(PYTHON) tools/dependency_group.py dev torch)
+	@touch $@
+
+clean:  ## remove environments and everything derived
+	rm -rf $(VENV) $(TORCH) .venv-pin foveate-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
