@@ -1,12 +1,12 @@
 # Every target makes the environment it needs; nothing has to be there before.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := .venv-torch
 PIP_FLAGS := --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow lint format bench bench-quick pack constraints clean help
+.PHONY: demo test test-slow lint format bench pack constraints clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -31,9 +31,6 @@ format: $(VENV)/dev  ## put the code into shape
 
 bench: $(TORCH)/ready  ## every bar, against the competitors; writes benchmarks/results and docs/benchmarks.md
 	$(TORCH)/bin/python -m benchmarks
-
-bench-quick: $(TORCH)/ready  ## the same on less data, as CI runs it; writes nothing to docs
-	$(TORCH)/bin/python -m benchmarks --quick
 
 pack: $(TORCH)/ready  ## make the embedded backbone again from its source
 	$(TORCH)/bin/python tools/make_efficientnet_lite0.py --imagenet-sample ../shared/data/imagenet_sample

@@ -153,9 +153,7 @@ def build(weights: Weights) -> onnx.ModelProto:
     return model
 
 
-def _inverted_residual(
-    graph: GraphWriter, x: str, index: int, expansion: int, stride: int
-) -> str:
+def _inverted_residual(graph: GraphWriter, x: str, index: int, expansion: int, stride: int) -> str:
     source, name = f"_blocks.{index}", f"block{index}"
     shortcut, channels_in = x, None
     if expansion != 1:
@@ -226,11 +224,12 @@ def main() -> None:
         "weights_sha256": hashlib.sha256(weights_file.read_bytes()).hexdigest(),
         "pack_sha256": hashlib.sha256(pack).hexdigest(),
         "licence": "Apache-2.0",
-        "preprocessing": "RGB uint8, (x - 127) / 128, inside the graph; padding as TensorFlow's same",
+        "preprocessing": "RGB, (x - 127) / 128 inside the graph; TensorFlow's same padding",
         "resolution": 224,
         "dimension": 1280,
-        "parameters": sum(v.size for k, v in weights.items() if "num_batches" not in k
-                          and "running" not in k),
+        "parameters": sum(
+            v.size for k, v in weights.items() if "num_batches" not in k and "running" not in k
+        ),
         "imagenet_top1": 0.751,
         "imagenet_sample_top1": None,
         "imagenet_sample_n": None,

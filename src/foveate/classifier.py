@@ -21,7 +21,7 @@ from foveate import files
 from foveate.catalog import read_file
 from foveate.errors import ImageRefused, ModelFileError
 from foveate.image import Limits, Resize, open_image, resize_pixels
-from foveate.model_file import ID_BYTES, Metadata, read_model
+from foveate.model_file import ID_BYTES, read_model
 from foveate.runtime import Network, Precision, open_network, usable_cores
 from foveate.runtime.onnxruntime import open_session
 
@@ -110,8 +110,9 @@ class Classifier:
             )
         return self._network
 
+    # A string is a sequence of strings to the type checker, but one path to us.
     @overload
-    def predict(self, images: ImageLike) -> Prediction: ...
+    def predict(self, images: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
     def predict(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
     def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
@@ -129,7 +130,9 @@ class Classifier:
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities (n, K) of features (n, d) that the backbone gave."""
         parts = [
-            self._head.run(["probabilities"], {"features": features[start : start + ROWS_AT_ONCE]})[0]
+            self._head.run(["probabilities"], {"features": features[start : start + ROWS_AT_ONCE]})[
+                0
+            ]
             for start in range(0, len(features), ROWS_AT_ONCE)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)

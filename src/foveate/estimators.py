@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,10 +23,10 @@ from foveate.catalog import Entry, FactStore, Source, user_cache
 from foveate.classifier import ImageLike
 from foveate.errors import ImageRefused
 from foveate.features import FeatureCache, Featurizer, feature_key, featurize
-from foveate.heads import C_GRID, fit_head
-from foveate.image import Limits, Resize, open_image, resize_pixels
+from foveate.heads import C_GRID, HeadKind, fit_head
+from foveate.image import Limits, Resize, ResizeRule, open_image, resize_pixels
 from foveate.model_file import Summary, compose
-from foveate.runtime import open_network
+from foveate.runtime import Precision, open_network
 
 
 class ImageFeaturizer(TransformerMixin, BaseEstimator):
@@ -47,8 +47,8 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
         self,
         backbone: str = "efficientnet-lite0",
         resolution: int = 224,
-        resize: str = "crop",
-        precision: str = "auto",
+        resize: ResizeRule = "crop",
+        precision: Precision = "auto",
         workers: int | None = None,
     ) -> None:
         self.backbone = backbone
@@ -73,7 +73,7 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
         return _featurize(self, _check_images(X))
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
-        """`efficientnet-lite0_0`, `efficientnet-lite0_1`, …"""
+        """Names of the features: `efficientnet-lite0_0`, `efficientnet-lite0_1` and so on."""
         check_is_fitted(self)
         names = [f"{self.backbone}_{i}" for i in range(self.n_features_out_)]
         return np.array(names, dtype=object)
@@ -105,13 +105,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        classifier: str = "svm",
+        classifier: HeadKind = "svm",
         c: float | None = None,
-        class_weight: str | None = None,
+        class_weight: Literal["balanced"] | None = None,
         backbone: str = "efficientnet-lite0",
         resolution: int = 224,
-        resize: str = "crop",
-        precision: str = "auto",
+        resize: ResizeRule = "crop",
+        precision: Precision = "auto",
         folds: int = 5,
         trees: int = 300,
         random_state: int = 0,
@@ -158,13 +158,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Sequence[ImageLike]) -> NDArray[np.float32]:
         """Probabilities (n, K), columns as in `classes_`."""
         check_is_fitted(self)
-        return self.head_.probabilities(_featurize(self, _check_images(X)))
+        probabilities: NDArray[np.float32] = self.head_.probabilities(
+            _featurize(self, _check_images(X))
+        )
+        return probabilities
 
     def decision_function(self, X: Sequence[ImageLike]) -> NDArray[np.float32]:
         """Scores (n, K), or (n,) for two labels, as scikit-learn wants it."""
         check_is_fitted(self)
-        scores = self.head_.scores(_featurize(self, _check_images(X)))
-        return scores[:, 1] if len(self.classes_) == 2 else scores  # noqa: PLR2004
+        scores: NDArray[np.float32] = self.head_.scores(_featurize(self, _check_images(X)))
+        return scores[:, 1] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Sequence[ImageLike]) -> NDArray[np.generic]:
         """The most probable label of each image (n,)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import unicodedata
 import uuid
@@ -19,6 +20,11 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BYTES = range(0xDC80, 0xDD00)
+"""How POSIX file names carry bytes 80 to FF that are not UTF-8 (PEP 383)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,17 @@ def is_folder(path: str) -> bool:
     return bool(filesystem.isdir(inner))
 
 
+def parent(path: str) -> str:
+    """The folder of a local path or URL."""
+    return path.rpartition("/")[0] if is_url(path) else str(Path(path).parent)
+
+
 def exists(path: str) -> bool:
-    """Whether a local path or URL names a file or folder."""
+    """Whether a local path or URL names a file or folder.
+
+    Raises:
+        OSError: nobody can tell (a name that is too long, a URL of an unknown kind).
+    """
     if not is_url(path):
         return Path(path).exists()
     filesystem, inner = _filesystem(path)
@@ -142,12 +157,12 @@ def digest(data: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """A file name as text that any encoding of Unicode can carry.
+    r"""A file name as text that any encoding of Unicode can carry.
 
     POSIX names are bytes; those that are not UTF-8 reach Python as lone surrogates, which neither
-    JSON readers nor Parquet accept. They are shown as `\\xNN`.
+    JSON readers nor Parquet accept. They are shown as `\xNN`; other surrogates, which JSON can spell, as `\uNNNN`.
     """
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    return _SURROGATE.sub(_escaped, text)
 
 
 def normal_form(text: str) -> str:
@@ -158,6 +173,11 @@ def normal_form(text: str) -> str:
 def is_hidden(name: str) -> bool:
     """Whether a file or folder name is one that people do not see in their file manager."""
     return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
+def _escaped(surrogate: re.Match[str]) -> str:
+    code = ord(surrogate[0])
+    return f"\\x{code - 0xDC00:02x}" if code in _BYTES else f"\\u{code:04x}"
 
 
 def _list_local(folder: str) -> Iterator[FileEntry]:
@@ -175,7 +195,7 @@ def _list_local(folder: str) -> Iterator[FileEntry]:
             found.append(_unusable(current, _relative(current, folder)))
             continue
         for child in children:
-            if child.is_dir():
+            if _is_folder(child):
                 real = os.path.realpath(child.path)
                 if real not in entered:
                     entered.add(real)
@@ -185,6 +205,13 @@ def _list_local(folder: str) -> Iterator[FileEntry]:
     yield from sorted(found, key=lambda entry: entry.relative)
 
 
+def _is_folder(child: os.DirEntry[str]) -> bool:
+    try:
+        return child.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _relative(path: str, folder: str) -> str:
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
@@ -192,7 +219,7 @@ def _relative(path: str, folder: str) -> str:
 def _local_entry(path: str, relative: str) -> FileEntry:
     try:
         status = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a table may name what cannot be a file name
         return _unusable(path, relative)
     if not stat.S_ISREG(status.st_mode):
         # Opening a named pipe would wait for ever.
@@ -207,7 +234,10 @@ def _unusable(path: str, relative: str) -> FileEntry:
 def _filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     from fsspec.core import url_to_fs
 
-    filesystem, inner = url_to_fs(url)
+    try:
+        filesystem, inner = url_to_fs(url)
+    except (ImportError, ValueError) as error:  # says which package is missing
+        raise OSError(str(error)) from None
     return filesystem, inner
 
 
@@ -224,11 +254,14 @@ def _list_remote(url: str) -> Iterator[FileEntry]:
 
 def _remote_entry(url: str, relative: str, info: dict[str, object]) -> FileEntry:
     version = next(
-        (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "created")
-         if info.get(key) is not None),
+        (
+            str(info[key])
+            for key in ("ETag", "etag", "mtime", "LastModified", "created")
+            if info.get(key) is not None
+        ),
         "",
     )
     size = info.get("size")
     size = size if isinstance(size, int) else 0
-    # Without a version the contents cannot be known to be unchanged: an empty stamp is never reused.
+    # Without a version nobody knows whether the contents changed: an empty stamp is not reused.
     return FileEntry(url, relative, size, f"{size}-{version}" if version else "")

@@ -36,6 +36,7 @@ OPSET = 17
 ML_OPSET = 3
 HEAD_PREFIX = "head/"
 
+
 class Summary(BaseModel):
     """How a classifier came about, and how well it did.
 
@@ -145,7 +146,10 @@ def compose(
 
     model = onnx.load_from_string(backbone)
     nodes, initializers = head_nodes(
-        head, features="features", scores="scores", probabilities="probabilities",
+        head,
+        features="features",
+        scores="scores",
+        probabilities="probabilities",
         prefix=HEAD_PREFIX,
     )
     model.graph.node.extend(nodes)
@@ -202,7 +206,7 @@ def _read_metadata(model: onnx.ModelProto) -> Metadata:
         raise ModelFileError(f"The metadata of this classifier cannot be read: {error}") from None
     if metadata.format > FORMAT:
         raise ModelFileError(
-            f"This classifier has file format {metadata.format}; this foveate reads up to {FORMAT}. "
+            f"This classifier has file format {metadata.format}, this foveate reads {FORMAT}. "
             "Install a newer foveate."
         )
     return metadata
@@ -242,8 +246,6 @@ def _part(
     used = {name for node in nodes for name in node.input}
     initializers = [tensor for tensor in model.graph.initializer if tensor.name in used]
     graph = helper.make_graph(nodes, "part", inputs, outputs, initializers)
-    part = helper.make_model(
-        graph, opset_imports=model.opset_import, ir_version=model.ir_version
-    )
+    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     data: bytes = part.SerializeToString()
     return data

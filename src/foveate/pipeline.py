@@ -15,7 +15,15 @@ import numpy as np
 
 from foveate import __version__
 from foveate.backbones import find_backbone
-from foveate.catalog import Catalog, Duplicates, ImageRow, Split, find_duplicates, read_source, read_test_list
+from foveate.catalog import (
+    Catalog,
+    Duplicates,
+    ImageRow,
+    Split,
+    find_duplicates,
+    read_source,
+    read_test_list,
+)
 from foveate.classifier import Classifier
 from foveate.errors import SourceError
 from foveate.evaluation import Estimate, Evaluation
@@ -316,9 +324,7 @@ def split(
     return prepared, found
 
 
-def _predict(
-    classifier: Classifier, prepared: Prepared, rows: Sequence[ImageRow]
-) -> Predictions:
+def _predict(classifier: Classifier, prepared: Prepared, rows: Sequence[ImageRow]) -> Predictions:
     """Predictions for some rows, from the features in the cache."""
     probabilities = np.full((len(rows), len(classifier.labels)), np.nan, np.float32)
     usable = [index for index, row in enumerate(rows) if row.facts.reason is None]
@@ -337,9 +343,7 @@ def _predict(
     )
 
 
-def _unseen(
-    classifier: Classifier, catalog: Catalog, settings: Settings
-) -> tuple[list[int], int]:
+def _unseen(classifier: Classifier, catalog: Catalog, settings: Settings) -> tuple[list[int], int]:
     """Rows that the classifier can be evaluated on, and how many it was trained on."""
     duplicates = find_duplicates(catalog, max_bits=settings.near_duplicate_bits)
     trained_groups = {

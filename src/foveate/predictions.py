@@ -125,7 +125,12 @@ def read_predictions(path: Path | str) -> Predictions:
         ) from error
 
 
-def check_suffix(path: str) -> str:
+def check_suffix(path: str | Path) -> str:
+    """The suffix of a file for predictions, `.parquet` or `.csv`.
+
+    Raises:
+        SettingsError: it is neither.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".csv"):
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""What every verb does first: list a source, inspect its images, bring their features to the cache."""
+"""What every verb does first: list a source, inspect its images, make their features."""
 
 from __future__ import annotations
 
@@ -205,9 +205,7 @@ def prepare(
     return Prepared(source, workspace, store, catalog, cache, rate)
 
 
-def split_catalog(
-    source: Source, catalog: Catalog, settings: Settings
-) -> tuple[Duplicates, Split]:
+def split_catalog(source: Source, catalog: Catalog, settings: Settings) -> tuple[Duplicates, Split]:
     """Duplicates and the split that the settings or the source ask for.
 
     Raises:

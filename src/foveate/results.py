@@ -75,7 +75,7 @@ def training_report(training: Training, *, model: Path, source: str) -> ReportDe
     catalog, split = training.prepared.catalog, training.split
     summary = training.classifier.metadata.training
     return ReportDetails(
-        title=f"{Path(source).name or source}: {training.head.kind} on {training.settings.backbone}",
+        title=f"{Path(source).name}: {training.head.kind} on {training.settings.backbone}",
         settings=training.settings.model_dump(mode="json"),
         model=model.name,
         backbone=training.classifier.metadata.backbone.model_dump(),
@@ -187,5 +187,3 @@ def _quarantined(prepared: Prepared) -> list[tuple[str, str, str]]:
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {stage: round(value, 3) for stage, value in seconds.items()}
-
-

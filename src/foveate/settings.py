@@ -7,6 +7,7 @@ Values come, later ones winning, from the defaults here, from `foveate.toml` in 
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -51,13 +52,13 @@ class Settings(BaseModel):
     test_share: float = Field(0.25, gt=0, lt=1, description="share of each label to test on")
     split: Literal["image", "subfolder"] = Field(
         "image",
-        description="what is dealt to train and test: single images, or whole subfolders of a label",
+        description="what is dealt to train and test: images, or whole subfolders of a label",
     )
     test_list: str | None = Field(
         None, description="a file that lists the images to test on, one path a line"
     )
     near_duplicate_bits: int = Field(
-        10,
+        12,
         ge=0,
         le=64,
         description="images whose 256-bit hashes differ in at most so many bits stay on one side",
@@ -74,10 +75,20 @@ class Settings(BaseModel):
     max_megabytes: int = Field(256, ge=1, description="larger files are refused")
     max_megapixels: int = Field(100, ge=1, description="larger images are refused")
 
+    @field_validator("c", "exclude", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | int | float) else value
+
+    @field_validator("test_list")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
     @field_validator("c")
     @classmethod
     def _c_is_positive(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if not values or min(values) <= 0:
+        if not values or not all(0 < value < math.inf for value in values):
             raise ValueError("must be one or more numbers above 0")
         return tuple(sorted(set(values)))
 
@@ -117,7 +128,7 @@ def read_settings_file(path: Path) -> dict[str, object]:
         SettingsError: it is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -72,7 +72,9 @@ class Backbone:
         try:
             pack = self.path.read_bytes()
         except OSError as error:
-            raise BackboneError(f"The backbone's file {self.path} cannot be read: {error}") from None
+            raise BackboneError(
+                f"The backbone's file {self.path} cannot be read: {error}"
+            ) from None
         if digest(pack) != self.card.pack_sha256:
             raise BackboneError(
                 f"{self.path} is not the file that its card describes: it is damaged or was "

@@ -108,16 +108,17 @@ def read_source(source: str | Path) -> Source:
         SourceError: it is not there, it is not one of the forms above, or it holds no files.
     """
     root = files.absolute(str(source))
-    if not files.exists(root):
-        raise SourceError(f"There is no folder or file ‘{files.printable(str(source))}’.")
     project = None
     empty: tuple[str, ...] = ()
     try:
+        if not files.exists(root):
+            raise SourceError(f"There is no folder or file ‘{files.printable(str(source))}’.")
         if not files.is_folder(root):
             entries = tuple(_read_table(root))
         else:
             if files.exists(files.join(root, "foveate.toml")):
-                project = Path(root)
+                # Derived data of a remote project is kept in the user's cache.
+                project = None if files.is_url(root) else Path(root)
                 root = files.join(root, "images")
             entries, empty = _read_folder(root)
     except OSError as error:
@@ -139,16 +140,16 @@ def read_test_list(path: str | Path, source: Source) -> Source:
         SourceError: the list cannot be read, is empty, or names a file that is not in the source.
     """
     try:
-        lines = files.read_bytes(str(path)).decode("utf-8-sig").splitlines()
+        text = files.read_bytes(str(path)).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The list of test files ‘{path}’ cannot be read: {error}") from None
-    names = [line.strip() for line in lines if line.strip()]
+    names = [line.strip() for line in text.split("\n") if line.strip()]
     if not names:
         raise SourceError(f"The list of test files ‘{path}’ is empty.")
     by_name: dict[str, int] = {}
     for index, entry in enumerate(source.entries):
         by_name[entry.file.relative] = by_name[entry.file.path] = index
-    beside = str(Path(path).parent)
+    beside = files.parent(str(path))
     test = set()
     for name in names:
         relative = str(PurePosixPath(name))
@@ -179,12 +180,14 @@ def _read_folder(root: str) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
         elif sides:
             # Beside `train/` and `test/` nothing has a label.
             parts = parts[-1:]
-        label = files.normal_form(parts[0]) if len(parts) > 1 else None
+        # A label folder that cannot be entered is listed as if it were a file.
+        is_below_label = len(parts) > 1 or (not sides and parts[0] in folders)
+        label = files.normal_form(parts[0]) or None if is_below_label else None
         entries.append(Entry(file, label, side))
     if sides:
         return tuple(entries), ()
     found = {entry.label for entry in entries}
-    empty = {label for folder in folders if (label := files.normal_form(folder)) not in found}
+    empty = {files.normal_form(folder) for folder in folders} - found - {""}
     return tuple(entries), tuple(sorted(empty))
 
 
@@ -215,7 +218,7 @@ def _sides(folders: set[str]) -> dict[str, Side]:
 
 
 def _read_table(path: str) -> Iterator[Entry]:
-    folder = str(Path(path).parent) if not files.is_url(path) else path.rsplit("/", 1)[0]
+    folder = files.parent(path)
     rows = _table_rows(path)
     first = next(rows, None)
     if first is None:
@@ -265,7 +268,7 @@ def _table_rows(path: str) -> Iterator[Mapping[str, object]]:
         if suffix == ".csv":
             yield from csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         elif suffix == ".jsonl":
-            for line in data.decode("utf-8-sig").splitlines():
+            for line in data.decode("utf-8-sig").split("\n"):
                 if line.strip():
                     row = json.loads(line)
                     if not isinstance(row, dict):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.errors import TooFewImages
+from foveate.files import normal_form
 
 if TYPE_CHECKING:
     from foveate.catalog.duplicates import Duplicates
@@ -82,8 +83,8 @@ def split_by_subfolder(
     nodes: dict[Hashable, int] = {}
     edges = []
     for row in catalog.labelled:
-        folder = PurePosixPath(row.entry.file.relative).parent
-        place = ("folder", str(folder)) if _is_below_label(row) else ("file", row.facts.id)
+        folder = _subfolder(row)
+        place = ("folder", folder) if folder is not None else ("file", row.facts.id)
         group = ("group", duplicates.group[row.facts.id])
         edges.append([nodes.setdefault(key, len(nodes)) for key in (place, group)])
     left, right = np.array(edges, np.int64).reshape(-1, 2).T
@@ -125,9 +126,16 @@ def split_as_given(catalog: Catalog, duplicates: Duplicates) -> Split:
     return Split(tuple(sorted(train)), tuple(sorted(test)), tuple(sorted(left_out)))
 
 
-def _is_below_label(row: ImageRow) -> bool:
-    parts = PurePosixPath(row.entry.file.relative).parts
-    return len(parts) > 2  # noqa: PLR2004 - label/subfolder/file
+def _subfolder(row: ImageRow) -> str | None:
+    """The subfolder of its label that a file is in, at whatever depth; None if it is in none.
+
+    A table names its labels itself: there, the folder of the file counts.
+    """
+    path = PurePosixPath(row.entry.file.relative)
+    label, *inner = path.parts
+    if normal_form(label) != row.entry.label:
+        return str(path.parent) if len(inner) > 1 else None
+    return f"{label}/{inner[0]}" if len(inner) > 1 else None
 
 
 def _deal(
@@ -145,7 +153,7 @@ def _deal(
     test: list[str] = []
     for position, label in enumerate(sorted(catalog.label_counts())):
         units = sorted(by_label.get(label, []))
-        if len(units) < 2:  # noqa: PLR2004 - one to train, one to test
+        if len(units) < 2:
             raise TooFewImages(_too_few(label, catalog.label_counts()[label], len(units), what))
         rng = np.random.default_rng([seed, position])
         units = [units[i] for i in rng.permutation(len(units))]
@@ -155,9 +163,7 @@ def _deal(
     return Split(tuple(sorted(set(unit) - chosen)), tuple(sorted(chosen)))
 
 
-def _choose(
-    units: list[list[str]], test_share: float, rng: np.random.Generator
-) -> list[str]:
+def _choose(units: list[list[str]], test_share: float, rng: np.random.Generator) -> list[str]:
     """The test images among the units of one label.
 
     Each unit in turn, largest first, goes to test with the probability that is still to be
@@ -195,7 +201,9 @@ def _label_of_units(catalog: Catalog, unit: Mapping[str, int]) -> dict[int, str]
 
 def _too_few(label: str, images: int, units: int, what: str) -> str:
     has = f"‘{label}’ has {images} image{'' if images == 1 else 's'}"
-    if images > 1:
+    if units == 0:
+        has += ", all of them copies of images with other labels"
+    elif images > 1:
         has += f", but only {units} {what.removesuffix('s')}"
     return (
         f"{has}; at least 2 are needed, one to train and one to test on. "

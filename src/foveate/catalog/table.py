@@ -125,7 +125,5 @@ def read_catalog(path: Path) -> dict[tuple[str, str], Facts]:
             None if status == "ok" else Reason(status),
             detail or "",
         )
-        for shown, stamp, image, width, height, dhash, status, detail in zip(
-            *columns, strict=True
-        )
+        for shown, stamp, image, width, height, dhash, status, detail in zip(*columns, strict=True)
     }

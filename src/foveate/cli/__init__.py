@@ -71,8 +71,10 @@ def run(arguments: list[str]) -> int:
         print(f"Usage error: {error.format_message()}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("Stopped. What was computed is kept: the same command goes on from here.",
-              file=sys.stderr)
+        print(
+            "Stopped. What was computed is kept: the same command goes on from here.",
+            file=sys.stderr,
+        )
         return STOPPED
     except BrokenPipeError:
         # The reader of our output (`head`) has gone; nothing is wrong.

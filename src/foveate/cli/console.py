@@ -7,9 +7,13 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-BAR = 24
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress
+
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -55,7 +59,7 @@ class ProgressBar:
         self._stage = ""
         self._start = self._shown = 0.0
         self._first = 0
-        self._open = False
+        self._bar: Progress | None = None
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -76,37 +80,42 @@ class ProgressBar:
         if stage != self._stage:
             self._close()
             # What is done at the first call may have been known from an earlier run.
-            self._stage, self._start, self._first, self._shown = stage, now, done, 0.0
-            return
-        pause = 0.1 if self._terminal else SECONDS_BETWEEN_LINES
-        due = now - self._start >= (SECONDS_BEFORE_BAR if self._terminal else pause)
-        if due and (now - self._shown >= pause or done == total):
+            self._stage, self._start, self._shown, self._first = stage, now, now, done
+        elif self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, rate=self._rate(done, now))
+        elif self._terminal and now - self._start >= SECONDS_BEFORE_BAR:
+            self._open(done, total)
+        elif not self._terminal and now - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = now
-            self._show(done, total, now - self._start)
+            rate = self._rate(done, now)
+            left = f", {(total - done) / rate:.0f} s left" if rate else ""
+            remark(f"{stage}: {done:,} of {total:,}, {rate:,.0f} images/s{left}")
 
-    def _show(self, done: int, total: int, seconds: float) -> None:
-        rate = (done - self._first) / seconds
-        left = _duration((total - done) / rate) if rate > 0 else "?"
-        text = f"{self._stage} {done:,} of {total:,}, {rate:,.0f} images/s, {left} left"
-        if self._terminal:
-            full = round(BAR * done / total) if total else BAR
-            sys.stderr.write(f"\r\x1b[K{'█' * full}{'░' * (BAR - full)} {text}")
-            self._open = True
-        else:
-            sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+    def _rate(self, done: int, now: float) -> float:
+        return (done - self._first) / (now - self._start)
+
+    def _open(self, done: int, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:,.0f} images/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+        rate = self._rate(done, time.monotonic())
+        self._bar.add_task(self._stage, completed=done, total=total, rate=rate)
 
     def _close(self) -> None:
-        if self._open:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._open = False
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 def _finite(value: object) -> object:

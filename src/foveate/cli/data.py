@@ -52,7 +52,10 @@ def check(
     print_table(["label", "images"], [[label, f"{counts[label]:,}"] for label in sorted(counts)])
     print()
     for title, lines in (
-        ("refused", [f"{row['path']}: {row['reason']}: {row['detail']}" for row in found["refused"]]),
+        (
+            "refused",
+            [f"{row['path']}: {row['reason']}: {row['detail']}" for row in found["refused"]],
+        ),
         ("without a label", found["unlabelled"]),
         (f"tiny (a side under {TINY} px)", found["tiny"]),
         ("copies of each other", [" = ".join(paths) for paths in found["duplicates"]]),
@@ -146,8 +149,7 @@ def _findings(catalog: Catalog, duplicates: Duplicates) -> dict[str, list]:  # t
     for image, number in duplicates.group.items():
         groups.setdefault(number, []).append(image)
     copies = [
-        sorted(path for image in images for path in paths[image])
-        for images in groups.values()
+        sorted(path for image in images for path in paths[image]) for images in groups.values()
     ]
     leaks = [
         sorted(path for image in images for path in paths[image])

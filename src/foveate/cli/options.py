@@ -73,6 +73,5 @@ Head = Annotated[
 ]
 Report = Annotated[
     Path | None,
-    typer.Option(help="where the HTML report goes [default: beside the model]",
-                 show_default=False),
+    typer.Option(help="where the HTML report goes [default: beside the model]", show_default=False),
 ]

@@ -66,9 +66,7 @@ def predict(
 def score(
     model: options.ModelArgument,
     source: options.SourceArgument,
-    out: Annotated[
-        Path, typer.Option(help="predictions, .parquet or .csv", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option(help="predictions, .parquet or .csv", show_default=False)],
     limit: options.Limit = None,
     workers: options.Workers = None,
     assignments: options.Assignments = None,
@@ -141,7 +139,7 @@ def _expand(image: str) -> list[str]:
         return [image]
     if files.is_folder(image):
         return [entry.path for entry in files.list_files(image)]
-    found = sorted(glob.glob(image, recursive=True)) if glob.has_magic(image) else []
+    found = sorted(glob.glob(image, recursive=True)) if glob.has_magic(image) else []  # noqa: PTH207
     return [path for path in found if not Path(path).is_dir()] or [image]
 
 

@@ -36,9 +36,7 @@ def demo(
     check_can_write(model)
     remark(f"Drawing {COUNT} garments in three textures. {GENERATED}", quiet=quiet)
     with ProgressBar(quiet=quiet) as progress:
-        draw_garments(
-            images, seed=seed or 0, progress=lambda done: progress("draw", done, COUNT)
-        )
+        draw_garments(images, seed=seed or 0, progress=lambda done: progress("draw", done, COUNT))
         settings = Settings(seed=seed or 0)
         training = pipeline.train(images, settings, progress=progress)
     training.classifier.save(model)

@@ -17,6 +17,7 @@ from foveate.cli.shared import (
     print_training,
 )
 
+
 def train(
     source: options.SourceArgument,
     out: Annotated[
@@ -107,8 +108,9 @@ def evaluate(
     assignments: options.Assignments = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="where the HTML report goes [default: MODEL-on-SOURCE.html]",
-                     show_default=False),
+        typer.Option(
+            help="where the HTML report goes [default: MODEL-on-SOURCE.html]", show_default=False
+        ),
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,

@@ -87,7 +87,9 @@ def room(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     for shelf in np.arange(0.2, 1, rng.uniform(0.12, 0.3)) * floor:
         draw.rectangle((left, shelf, left + wide, shelf + 3), _ink(furniture * 0.7))
     x, y, side = rng.uniform(0, width), rng.uniform(0, height / 3), rng.uniform(30, 80)
-    draw.rectangle((x, y, x + side, y + side * 1.2), _ink(pick(rng, CLOTH)), _ink(pick(rng, WOOD)), 4)
+    draw.rectangle(
+        (x, y, x + side, y + side * 1.2), _ink(pick(rng, CLOTH)), _ink(pick(rng, WOOD)), 4
+    )
     return _softened(image, rng.uniform(0.7, 3.5))
 
 

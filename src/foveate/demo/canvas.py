@@ -134,7 +134,7 @@ class Canvas:
     """A picture in the making.
 
     Attributes:
-        rgb: (h, w, 3) float32, about [0, 1]; clipped only when the picture is finished.
+        rgb: (3, h, w) float32, about [0, 1]; clipped only when the picture is finished.
         light: direction in which the light travels across the picture, a unit vector.
     """
 
@@ -144,11 +144,9 @@ class Canvas:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self.rgb.shape[1], self.rgb.shape[0]
+        return self.rgb.shape[2], self.rgb.shape[1]
 
-    def paint(
-        self, view: View, shape: Shape, material: Colour | Texture, creases: Creases
-    ) -> None:
+    def paint(self, view: View, shape: Shape, material: Colour | Texture, creases: Creases) -> None:
         """Paint one shape: its colour or cloth, rounded towards the edges, creased if it is cloth."""
         outline = view.pixels(shape.outline)
         soft = view.scale * shape.soft
@@ -159,15 +157,16 @@ class Canvas:
         region = (slice(top, bottom), slice(left, right))
         mask = _mask(outline, box)
         shade = 1 + shape.roundness * self._relief(mask, soft)
-        colour: npt.NDArray[np.float32]
-        if isinstance(material, Texture):
-            colour = material.at(*_cloth(view, shape, creases, box))
-        else:
-            colour = np.broadcast_to(material, (*mask.shape, 3))
         if shape.creased:
             shade += creases.light[region]
-        under = self.rgb[region]
-        under += mask[..., None] * (colour * shade[..., None] - under)
+        if isinstance(material, Texture):
+            shade *= np.float32(1 / 255)
+            colours = material.at(*_cloth(view, shape, creases, box))
+        else:
+            colours = material[:, None, None]
+        for channel, colour in zip(self.rgb, colours, strict=True):
+            under = channel[region]
+            under += mask * (colour * shade - under)
 
     def shadow(self, view: View, shape: Shape, *, offset: float, blur: float, depth: float) -> None:
         """Darken what lies behind a shape, `offset` and `blur` pixels away from it."""
@@ -177,7 +176,7 @@ class Canvas:
             return
         left, top, right, bottom = box
         soft = _blurred(_mask(outline, box), blur)
-        self.rgb[top:bottom, left:right] *= 1 - depth * soft[..., None]
+        self.rgb[:, top:bottom, left:right] *= 1 - depth * soft
 
     def _box(self, outline: Points, margin: int) -> tuple[int, int, int, int] | None:
         low = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)

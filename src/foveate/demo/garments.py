@@ -114,14 +114,22 @@ def top(rng: np.random.Generator, cut: Cut, pose: Pose) -> Garment:
     neck = 0.5 if cut.neck in ("boat", "scoop") else 0.36
     waist = 0.74 + ease + rng.uniform(-0.03, 0.03)
     hip = 0.88 + ease
-    right = [(neck, 0.02), (0.96, 0.2), (0.93 + 0.3 * ease, 0.5), (0.86 + ease, 0.95), (waist, 1.75)]
+    right = [
+        (neck, 0.02),
+        (0.96, 0.2),
+        (0.93 + 0.3 * ease, 0.5),
+        (0.86 + ease, 0.95),
+        (waist, 1.75),
+    ]
     if cut.hem > 2.7:
         right.append((hip + 0.25 * cut.flare, 2.6))
     right.extend([(hip + cut.flare, cut.hem - 0.15), (hip + cut.flare, cut.hem)])
     right.append((0.8 * hip, cut.hem + rng.uniform(0, 0.08)))
     hollow = [(0.0, depth)] if cut.neck == "v" else [(-0.6 * neck, depth), (0.6 * neck, depth)]
     outline = np.concatenate([mirrored(points(*right)), points(*hollow)])
-    back = smooth(points((-neck, -0.02), (0, 0.1), (neck, -0.02), (neck, 0.5), (0, 1.1), (-neck, 0.5)))
+    back = smooth(
+        points((-neck, -0.02), (0, 0.1), (neck, -0.02), (neck, 0.5), (0, 1.1), (-neck, 0.5))
+    )
     garment = Garment(back=[Shape(back, "inside", roundness=0.2)])
     garment.body.append(cloth(smooth(outline)))
     for shoulder, elbow, wrist in pose.arms:
@@ -129,7 +137,14 @@ def top(rng: np.random.Generator, cut: Cut, pose: Pose) -> Garment:
     if cut.front == "open":
         gap = rng.uniform(0.1, 0.45)
         wedge = points((-neck, 0), (neck, 0), (gap, 1.2), (gap + 0.1, cut.hem + 0.1))
-        garment.body.append(cloth(np.concatenate([wedge, wedge[:1] * (1, 0) + (-gap - 0.1, cut.hem + 0.1), points((-gap, 1.2))]), material="plain"))
+        garment.body.append(
+            cloth(
+                np.concatenate(
+                    [wedge, wedge[:1] * (1, 0) + (-gap - 0.1, cut.hem + 0.1), points((-gap, 1.2))]
+                ),
+                material="plain",
+            )
+        )
     if cut.front == "buttons":
         garment.front.extend(_placket(depth, cut.hem))
     if cut.neck == "collar":
@@ -206,6 +221,8 @@ def _extra(rng: np.random.Generator) -> list[Shape]:
     """A breast pocket, whose cloth never quite meets the pattern around it, or a badge."""
     left = rng.uniform(0.15, 0.35)
     if rng.random() < 0.6:
-        pocket = points((left, 0.8), (left + 0.42, 0.8), (left + 0.42, 1.2), (left + 0.21, 1.3), (left, 1.2))
+        pocket = points(
+            (left, 0.8), (left + 0.42, 0.8), (left + 0.42, 1.2), (left + 0.21, 1.3), (left, 1.2)
+        )
         return [cloth(pocket, origin=(rng.uniform(0, 1), rng.uniform(0, 1)))]
     return [Shape(smooth(box(-0.35, 0.75, 0.35, 1.25)), "trim", roundness=0.15)]

@@ -25,7 +25,9 @@ CLOTH = _colours(
 DENIM = _colours("26344f 3c5478 6b87ab 1e2025 3a3b40 c9bda5 8b7f6c f0eee8")
 SKIN = _colours("f3d3bd e6b896 d39d76 b57a52 8c5a3a 5d3a26")
 HAIR = _colours("17120f 2d1f18 4b2f20 7a4c2a b98a4e d9bf8c 8d8a86 6b2a1a")
-WALL = _colours("ffffff fbfbfb f2f2f0 e6e4e0 d4d6d8 c9c2b8 b5bcc4 8f9296 e9d9c9 cfdccf 6f7f86 a3573f")
+WALL = _colours(
+    "ffffff fbfbfb f2f2f0 e6e4e0 d4d6d8 c9c2b8 b5bcc4 8f9296 e9d9c9 cfdccf 6f7f86 a3573f"
+)
 WOOD = _colours("b98a5b 8a5f3c d8b98e 5c4130 a79a8a")
 
 LEOPARD = tuple(
@@ -53,6 +55,12 @@ def pick(rng: np.random.Generator, colours: npt.NDArray[np.float32]) -> Colour:
     colour = colours[rng.integers(len(colours))]
     varied = colour * rng.uniform(0.9, 1.06) + rng.normal(0, 0.012, 3)
     return np.clip(varied, 0, 1).astype(np.float32)
+
+
+def tinted(colour: Colour, shade: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """One colour under a field of brightness, (h, w): (3, h, w) float32."""
+    picture: npt.NDArray[np.float32] = colour[:, None, None] * shade.astype(np.float32)
+    return picture
 
 
 def pick_against(rng: np.random.Generator, ground: Colour, contrast: float) -> Colour:

@@ -39,19 +39,39 @@ def worn_by_person(
     shapes.append(cloth(smooth(hips), material=legs))
     shapes.extend(garment.back)
     shapes.append(_skin(limb(points((0.3 * tilt, -0.6))[0], points((0, 0.1))[0], 0.24, 0.27)))
-    shapes.append(_skin(smooth(points((-0.6, 0.12), (0, -0.05), (0.6, 0.12), (0.5, 0.7), (0, 1.3), (-0.5, 0.7)))))
-    bare = [limb(*pair, *widths) for arm in pose.arms for pair, widths in (
-        ((arm[0], arm[1]), (0.24, 0.19)), ((arm[1], arm[2]), (0.19, 0.14)),
-        ((arm[2], along(arm[1], arm[2], 1.22)), (0.15, 0.12)),
-    )]
+    shapes.append(
+        _skin(
+            smooth(points((-0.6, 0.12), (0, -0.05), (0.6, 0.12), (0.5, 0.7), (0, 1.3), (-0.5, 0.7)))
+        )
+    )
+    bare = [
+        limb(*pair, *widths)
+        for arm in pose.arms
+        for pair, widths in (
+            ((arm[0], arm[1]), (0.24, 0.19)),
+            ((arm[1], arm[2]), (0.19, 0.14)),
+            ((arm[2], along(arm[1], arm[2], 1.22)), (0.15, 0.12)),
+        )
+    ]
     if top:
-        shapes.append(cloth(smooth(mirrored(points((0.4, 0), (0.95, 0.2), (0.85, 0.95), (0.75, 1.75), (0.85, 2.4)))), material="plain"))
+        shapes.append(
+            cloth(
+                smooth(
+                    mirrored(points((0.4, 0), (0.95, 0.2), (0.85, 0.95), (0.75, 1.75), (0.85, 2.4)))
+                ),
+                material="plain",
+            )
+        )
     shapes.extend(garment.body)
     shapes.extend(_skin(outline) for outline in bare)
     if top:
         shapes.extend(
-            cloth(limb(arm[i], arm[i + 1], 0.27 - 0.04 * i, 0.24 - 0.04 * i, cut=True), material="plain")
-            for arm in pose.arms for i in (0, 1)
+            cloth(
+                limb(arm[i], arm[i + 1], 0.27 - 0.04 * i, 0.24 - 0.04 * i, cut=True),
+                material="plain",
+            )
+            for arm in pose.arms
+            for i in (0, 1)
         )
     shapes.extend(garment.sleeves)
     shapes.extend(garment.front)
@@ -64,7 +84,9 @@ def worn_by_dummy(rng: np.random.Generator, garment: Garment) -> list[Shape]:
     """The garment on a dressmaker's dummy."""
     neck = limb(points((0, -0.35))[0], points((0, 0.3))[0], 0.24, 0.3)
     stand = box(-0.05, 2, 0.05, 6)
-    trunk = mirrored(points((0.3, 0), (0.9, 0.22), (0.8, 0.95), (0.7, 1.75), (0.84, 2.6), (0.6, 2.9)))
+    trunk = mirrored(
+        points((0.3, 0), (0.9, 0.22), (0.8, 0.95), (0.7, 1.75), (0.84, 2.6), (0.6, 2.9))
+    )
     stump = [Shape(shape, "dummy") for shape in (stand, smooth(trunk), neck)]
     cap = Shape(ellipse(0, -0.4, 0.24, 0.07), "wood", roundness=0.3)
     return [*stump, cap, *garment.body, *garment.sleeves, *garment.front]
@@ -74,9 +96,19 @@ def hung(garment: Garment) -> list[Shape]:
     """The garment on a hanger."""
     angle = np.linspace(-0.4, 4.0, 14)
     hook = np.column_stack([0.13 * np.cos(angle), -0.62 - 0.13 * np.sin(angle)])
-    wire = np.concatenate([points((-0.02, -0.1), (-0.02, -0.5)), hook, hook[::-1] * 0.84 + (0, -0.1), points((0.02, -0.5), (0.02, -0.1))])
+    wire = np.concatenate(
+        [
+            points((-0.02, -0.1), (-0.02, -0.5)),
+            hook,
+            hook[::-1] * 0.84 + (0, -0.1),
+            points((0.02, -0.5), (0.02, -0.1)),
+        ]
+    )
     bar = points((0, -0.12), (0.97, 0.22), (0.97, 0.3), (0, 0.02))
-    hanger = [Shape(wire, "metal", roundness=0.1), Shape(smooth(mirrored(bar), 1), "wood", roundness=0.3)]
+    hanger = [
+        Shape(wire, "metal", roundness=0.1),
+        Shape(smooth(mirrored(bar), 1), "wood", roundness=0.3),
+    ]
     return [*garment.back, *hanger, *garment.body, *garment.sleeves, *garment.front]
 
 
@@ -91,15 +123,29 @@ def occluder(rng: np.random.Generator) -> list[Shape]:
     side = int(rng.choice([-1, 1]))
     if kind == "jacket":
         gap = rng.uniform(0.25, 0.5)
-        half = points((0.4, -0.15), (1.12, 0.15), (1.25, 1.2), (1.2, 3.1), (gap + 0.2, 3.15), (gap, 1.4), (0.36, 0.2))
+        half = points(
+            (0.4, -0.15),
+            (1.12, 0.15),
+            (1.25, 1.2),
+            (1.2, 3.1),
+            (gap + 0.2, 3.15),
+            (gap, 1.4),
+            (0.36, 0.2),
+        )
         return [cloth(smooth(half * (way, 1)), material="jacket") for way in (-1, 1)]
     if kind == "bag":
         strap = limb(points((0.55 * -side, 0))[0], points((0.95 * side, 2.2))[0], 0.07, 0.07)
         bag = smooth(box(-0.65, 2.0, 0.65, 3.0) + (0.95 * side, 0), 2)
         return [Shape(strap, "leather"), Shape(bag, "leather")]
     if kind == "arm":
-        start, end = points((2.4 * side, rng.uniform(0.5, 2)))[0], points((rng.uniform(0, 0.5) * side, rng.uniform(0.8, 2)))[0]
-        return [_skin(limb(start, end, 0.24, 0.15)), cloth(limb(start, along(start, end, 0.6), 0.32, 0.28), material="jacket")]
+        start, end = (
+            points((2.4 * side, rng.uniform(0.5, 2)))[0],
+            points((rng.uniform(0, 0.5) * side, rng.uniform(0.8, 2)))[0],
+        )
+        return [
+            _skin(limb(start, end, 0.24, 0.15)),
+            cloth(limb(start, along(start, end, 0.6), 0.32, 0.28), material="jacket"),
+        ]
     stem = points((side * rng.uniform(0.7, 1.5), 3.6))[0]
     leaves = []
     for _ in range(7):
@@ -117,7 +163,21 @@ def _skin(outline: np.ndarray) -> Shape:
 def _head(rng: np.random.Generator, tilt: float, lift: float) -> list[Shape]:
     x, y = 0.6 * tilt, -0.95 + lift
     look = rng.uniform(-0.08, 0.08)
-    face = [_skin(smooth(points((x - 0.34, y - 0.35), (x, y - 0.58), (x + 0.34, y - 0.35), (x + 0.36, y + 0.1), (x + 0.14, y + 0.54), (x - 0.14, y + 0.54), (x - 0.36, y + 0.1))))]
+    face = [
+        _skin(
+            smooth(
+                points(
+                    (x - 0.34, y - 0.35),
+                    (x, y - 0.58),
+                    (x + 0.34, y - 0.35),
+                    (x + 0.36, y + 0.1),
+                    (x + 0.14, y + 0.54),
+                    (x - 0.14, y + 0.54),
+                    (x - 0.36, y + 0.1),
+                )
+            )
+        )
+    ]
     for side in (-1, 1):
         eye = x + look + 0.15 * side
         face.append(Shape(ellipse(eye, y - 0.02, 0.05, 0.028), "eye", roundness=0))
@@ -135,11 +195,30 @@ def _hair_behind(rng: np.random.Generator, tilt: float) -> list[Shape]:
 
 def _hair_before(rng: np.random.Generator, tilt: float, *, long_hair: bool) -> list[Shape]:
     x, part = 0.6 * tilt, rng.uniform(-0.2, 0.2)
-    cap = points((-0.42, -0.9), (-0.44, -1.3), (-0.2, -1.64), (0.2, -1.64), (0.44, -1.3), (0.42, -0.9), (0.33, -1.18), (part, -1.32), (-0.33, -1.18))
+    cap = points(
+        (-0.42, -0.9),
+        (-0.44, -1.3),
+        (-0.2, -1.64),
+        (0.2, -1.64),
+        (0.44, -1.3),
+        (0.42, -0.9),
+        (0.33, -1.18),
+        (part, -1.32),
+        (-0.33, -1.18),
+    )
     shapes = [Shape(smooth(cap + (x, 0)), "hair", roundness=0.4, soft=0.2)]
     if long_hair and rng.random() < 0.6:
         for side in (-1, 1):
             fall = rng.uniform(0.0, 1.3)
-            lock = points((0.3, -1.2), (0.46, -1.1), (0.56, -0.3), (0.6, fall), (0.4, fall + 0.25), (0.36, -0.2))
-            shapes.append(Shape(smooth(lock * (side, 1) + (x, 0)), "hair", roundness=0.5, soft=0.15))
+            lock = points(
+                (0.3, -1.2),
+                (0.46, -1.1),
+                (0.56, -0.3),
+                (0.6, fall),
+                (0.4, fall + 0.25),
+                (0.36, -0.2),
+            )
+            shapes.append(
+                Shape(smooth(lock * (side, 1) + (x, 0)), "hair", roundness=0.5, soft=0.15)
+            )
     return shapes

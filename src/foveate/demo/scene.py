@@ -26,7 +26,9 @@ def draw_image(label: str, rng: np.random.Generator) -> Image.Image:
         p=[0.2, 0.14, 0.08, 0.1, 0.38, 0.1],
     )
     angle = rng.uniform(0, 2 * math.pi)
-    canvas = Canvas(_background(rng, shot, size), (math.cos(angle), 0.4 + 0.6 * abs(math.sin(angle))))
+    canvas = Canvas(
+        _background(rng, shot, size), (math.cos(angle), 0.4 + 0.6 * abs(math.sin(angle)))
+    )
     figure = _figure(rng, shot)
     view = _view(rng, shot, size)
     materials = _materials(rng, label, view)
@@ -47,7 +49,17 @@ def _background(rng: np.random.Generator, shot: str, size: tuple[int, int]) -> b
         "hanger": [backgrounds.wall, backgrounds.room, backgrounds.studio],
         "dummy": [backgrounds.studio, backgrounds.wall, backgrounds.room],
         "table": [backgrounds.boards, backgrounds.boards, backgrounds.wall],
-    }.get(shot, [backgrounds.studio, backgrounds.studio, backgrounds.wall, backgrounds.street, backgrounds.street, backgrounds.room])
+    }.get(
+        shot,
+        [
+            backgrounds.studio,
+            backgrounds.studio,
+            backgrounds.wall,
+            backgrounds.street,
+            backgrounds.street,
+            backgrounds.room,
+        ],
+    )
     return places[rng.integers(len(places))](rng, size)
 
 
@@ -61,7 +73,9 @@ def _figure(rng: np.random.Generator, shot: str) -> list[Shape]:
         return people.worn_by_dummy(rng, garment) if shot == "dummy" else people.laid(garment)
     kind = rng.choice(["top", "skirt", "scarf"], p=[0.82, 0.1, 0.08])
     legs = "skin" if kind == "skirt" else str(rng.choice(["trousers", "skin"], p=[0.7, 0.3]))
-    garment = {"skirt": skirt, "scarf": scarf}.get(kind, lambda rng: top(rng, random_cut(rng), pose))(rng)
+    garment = {"skirt": skirt, "scarf": scarf}.get(
+        kind, lambda rng: top(rng, random_cut(rng), pose)
+    )(rng)
     figure = people.worn_by_person(rng, garment, pose, top=kind != "top", legs=legs)
     if rng.random() < 0.16:
         figure.extend(people.occluder(rng))

@@ -25,35 +25,32 @@ Field: TypeAlias = npt.NDArray[np.float32]
 TILE = 256
 """Side of a tile in pixels; a power of two, so that wrapping round is a bit mask."""
 
+FINE = 2
+"""Cloth is stored this many times finer, so that looking up the nearest point is smooth enough."""
+
 
 @dataclass(frozen=True, slots=True)
 class Texture:
     """A cloth that repeats for ever in both directions.
 
     Attributes:
-        tile: (TILE, TILE, 3) float32, RGB in [0, 1].
+        tile: (TILE × FINE)² uint32, each the bytes R, G, B and one unused.
         angle: how far the cloth is turned against the grain of the garment, in radians.
     """
 
-    tile: npt.NDArray[np.float32]
+    tile: npt.NDArray[np.uint32]
     angle: float
 
-    def at(self, u: Field, v: Field) -> npt.NDArray[np.float32]:
-        """Colours at cloth coordinates in pixels, bilinear: (h, w, 3) float32."""
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
-        x, y = u * cos + v * sin, v * cos - u * sin
-        left, top = np.floor(x), np.floor(y)
-        fx, fy = (x - left)[..., None], (y - top)[..., None]
-        column, row = left.astype(np.int32) & (TILE - 1), top.astype(np.int32) & (TILE - 1)
-        flat = self.tile.reshape(-1, 3)
-        here, right = row * TILE + column, row * TILE + (column + 1 & TILE - 1)
-        below = TILE * ((row + 1 & TILE - 1) - row)
-        upper = flat[here]
-        upper += fx * (flat[right] - upper)
-        lower = flat[here + below]
-        lower += fx * (flat[right + below] - lower)
-        upper += fy * (lower - upper)
-        return upper
+    def at(self, u: Field, v: Field) -> npt.NDArray[np.uint8]:
+        """Colours at cloth coordinates in pixels: (3, h, w) uint8."""
+        cos, sin = np.float32(FINE * math.cos(self.angle)), np.float32(FINE * math.sin(self.angle))
+        side = TILE * FINE
+        # Whole numbers are cut off towards zero: many tiles up and to the left, zero is far away.
+        far = np.float32(64 * side)
+        column = (u * cos + v * sin + far).astype(np.int32) & (side - 1)
+        row = (v * cos - u * sin + far).astype(np.int32) & (side - 1)
+        packed = self.tile.reshape(-1).take(row * side + column)
+        return np.moveaxis(packed.view(np.uint8).reshape(*u.shape, 4), 2, 0)[:3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,6 @@ class Cells:
     index: npt.NDArray[np.intp]
     count: int
     spacing: float
-
-
-def plain(rng: np.random.Generator, pitch: float) -> Texture:
-    """One colour."""
-    return _woven(rng, np.broadcast_to(pick(rng, CLOTH), (TILE, TILE, 3)), 0.0)
 
 
 def dotted(rng: np.random.Generator, pitch: float) -> Texture:
@@ -112,8 +104,8 @@ def dotted(rng: np.random.Generator, pitch: float) -> Texture:
     ground = pick(rng, CLOTH)
     contrast = rng.choice([0.25, 0.5, 0.8], p=[0.2, 0.4, 0.4])
     inks = np.stack([pick_against(rng, ground, contrast) for _ in range(_few(rng))])
-    ink = inks[rng.integers(len(inks), size=cells.count)][cells.index]
-    return _woven(rng, ground + inked[..., None] * (ink - ground), _turn(rng, 0.15))
+    ink = inks.T[:, rng.integers(len(inks), size=cells.count)][:, cells.index]
+    return _woven(rng, _dyed(ground, inked, ink), _turn(rng, 0.15))
 
 
 def leopard(rng: np.random.Generator, pitch: float) -> Texture:
@@ -143,9 +135,8 @@ def leopard(rng: np.random.Generator, pitch: float) -> Texture:
 
     ground, middle, ink = _coat(rng)
     shade = 1 + 0.1 * periodic_noise(rng, 3)
-    cloth = ground * shade[..., None]
-    cloth = cloth + heart[..., None] * (middle - cloth)
-    return _woven(rng, cloth + spot[..., None] * (ink - cloth), _turn(rng, 0.4))
+    cloth = _dyed(ground[:, None, None] * shade, heart, middle)
+    return _woven(rng, _dyed(cloth, spot, ink), _turn(rng, 0.4))
 
 
 def striped(rng: np.random.Generator, pitch: float) -> Texture:
@@ -180,8 +171,8 @@ def striped(rng: np.random.Generator, pitch: float) -> Texture:
     ground = pick(rng, CLOTH)
     contrast = rng.choice([0.25, 0.5, 0.8], p=[0.2, 0.4, 0.4])
     inks = np.stack([pick_against(rng, ground, contrast) for _ in range(number)])
-    ink = inks[(y * (periods / TILE)).astype(np.intp) % periods % number]
-    lying = np.broadcast_to(ground + inked[..., None] * (ink - ground), (TILE, TILE, 3))
+    turn = (y * (periods / TILE)).astype(np.intp) % number
+    lying = np.broadcast_to(_dyed(ground, inked, inks.T[:, turn]), (3, TILE, TILE))
     across = rng.choice([0.0, math.pi / 2, rng.uniform(0.4, 1.2)], p=[0.64, 0.24, 0.12])
     return _woven(rng, lying, across + rng.normal(0, 0.03))
 
@@ -226,14 +217,16 @@ def _scatter(
     """Points on a lattice, `stretch` times as far apart downwards, each moved by up to `jitter`."""
     columns = max(2, round(TILE / pitch))
     # Staggered rows only close up across the tile's edge when there is an even number of them.
-    rows = max(2, 2 * round(TILE / pitch / stretch / 2)) if staggered else max(
-        2, round(TILE / pitch / stretch)
+    rows = (
+        max(2, 2 * round(TILE / pitch / stretch / 2))
+        if staggered
+        else max(2, round(TILE / pitch / stretch))
     )
     across, down = TILE / columns, TILE / rows
-    moved = rng.uniform(-jitter / 2, jitter / 2, (2, rows, columns)).astype(np.float32)
-    shift = 0.5 * (np.arange(rows) % 2 if staggered else np.zeros(rows))
-    point_x = ((np.arange(columns) + 0.5 + shift[:, None] + moved[0]) * across).astype(np.float32)
-    point_y = ((np.arange(rows)[:, None] + 0.5 + moved[1]) * down).astype(np.float32)
+    moved = rng.uniform(-jitter / 2, jitter / 2, (2, rows, columns)).astype(np.float32) + 0.5
+    if staggered:
+        moved[0, 1::2] += 0.5
+    inset_x, inset_y = (moved[0] * across).reshape(-1), (moved[1] * down).reshape(-1)
 
     pixel = np.arange(TILE, dtype=np.float32) + 0.5
     row = (pixel / down).astype(np.intp)[:, None]
@@ -245,8 +238,8 @@ def _scatter(
     for row_step in (-1, 0, 1):
         for column_step in (-1, 0, 1):
             index = (row + row_step) % rows * columns + (column + column_step) % columns
-            dx = _wrapped(pixel[None, :] - point_x.reshape(-1)[index])
-            dy = _wrapped(pixel[:, None] - point_y.reshape(-1)[index])
+            dx = (pixel - (column + column_step) * across).astype(np.float32) - inset_x[index]
+            dy = (pixel[:, None] - (row + row_step) * down).astype(np.float32) - inset_y[index]
             distance = dx * dx + (dy * flatten) ** 2
             closer = distance < best
             np.copyto(best, distance, where=closer)
@@ -255,11 +248,6 @@ def _scatter(
             np.copyto(best_index, index, where=closer)
     spacing = min(across, down) if stretch <= 1 else across
     return Cells(best_dx, best_dy, np.sqrt(best), best_index, rows * columns, spacing)
-
-
-def _wrapped(offset: Field) -> Field:
-    """An offset between two points of a tile, the short way round."""
-    return (offset + TILE / 2) % TILE - TILE / 2
 
 
 def _inside(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -285,8 +273,24 @@ def _coat(rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
 
 
 def _woven(rng: np.random.Generator, cloth: npt.NDArray[np.float32], angle: float) -> Texture:
-    """The cloth with the grain of its threads."""
-    strength = rng.choice([0.01, 0.022, 0.04], p=[0.5, 0.35, 0.15])
-    threads = rng.normal(0, strength, (TILE, 1)) + rng.normal(0, strength, (1, TILE))
-    grain = (1 + threads + rng.normal(0, strength, (TILE, TILE))).astype(np.float32)
-    return Texture(np.ascontiguousarray(cloth * grain[..., None], np.float32), float(angle))
+    """The cloth, (3, TILE, TILE) float32, with the grain of its threads."""
+    strength = np.float32(rng.choice([0.01, 0.022, 0.04], p=[0.5, 0.35, 0.15]))
+    grain = rng.standard_normal((TILE, TILE), np.float32)
+    grain += rng.standard_normal((TILE, 1), np.float32)
+    grain += rng.standard_normal((1, TILE), np.float32)
+    bytes_ = np.full((TILE, TILE, 4), 255, np.uint8)
+    bytes_[..., :3] = np.moveaxis(np.clip(cloth * (255 + 255 * strength * grain), 0, 255), 0, 2)
+    wrapped = Image.fromarray(np.pad(bytes_, ((1, 1), (1, 1), (0, 0)), mode="wrap"), "RGBX")
+    fine = wrapped.resize(
+        (TILE * FINE, TILE * FINE), Image.Resampling.BILINEAR, box=(1, 1, TILE + 1, TILE + 1)
+    )
+    return Texture(np.asarray(fine).view(np.uint32)[..., 0], float(angle))
+
+
+def _dyed(
+    cloth: npt.NDArray[np.float32], coverage: Field, ink: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Lay an ink, (3,) or (3, h, w), over a cloth, (3,) or (3, h, w), where `coverage` says."""
+    cloth, ink = (a.reshape(3, *(a.shape[1:] or (1, 1))) for a in (cloth, ink))
+    dyed: npt.NDArray[np.float32] = cloth + coverage * (ink - cloth)
+    return dyed

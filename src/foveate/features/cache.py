@@ -74,9 +74,7 @@ class FeatureCache:
             self._fresh_ids, self._fresh = [], []
         self._written = time.monotonic()
 
-    def batches(
-        self, images: Collection[str]
-    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    def batches(self, images: Collection[str]) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """The features of some images, file by file: memory holds one file at a time.
 
         Yields:
@@ -92,9 +90,10 @@ class FeatureCache:
             table = pq.read_table(path, memory_map=True)
             found = table.column("id").to_pylist()
             rows = {image: row for row, image in enumerate(found) if image in ids}
-            yield list(rows), as_numpy(table.column("features"), self.dimension)[
-                list(rows.values())
-            ]
+            yield (
+                list(rows),
+                as_numpy(table.column("features"), self.dimension)[list(rows.values())],
+            )
 
     def load(self, images: Collection[str]) -> NDArray[np.float32]:
         """The features (n, d) of images, in their order.

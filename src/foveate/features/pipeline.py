@@ -119,9 +119,7 @@ def featurize(
         if featurizer is not None:
             featurizer.cache.flush()
         store.flush()
-    catalog = Catalog(
-        tuple(ImageRow(entry, facts[i]) for i, entry in enumerate(source.entries))
-    )
+    catalog = Catalog(tuple(ImageRow(entry, facts[i]) for i, entry in enumerate(source.entries)))
     return catalog, Rate(len(pending), time.perf_counter() - start)
 
 
@@ -138,9 +136,7 @@ class _Work:
     def batch(self) -> int:
         return self.featurizer.network.batch if self.featurizer else 8
 
-    def run(
-        self, indices: Sequence[int]
-    ) -> list[tuple[int, Facts, NDArray[np.float32] | None]]:
+    def run(self, indices: Sequence[int]) -> list[tuple[int, Facts, NDArray[np.float32] | None]]:
         """Facts and features of a batch of entries."""
         resize = self.featurizer.resize if self.featurizer else None
         featurized: Container[str] = self.featurizer.cache if self.featurizer else frozenset()

@@ -165,7 +165,7 @@ def _inner(a: Floats, b: Floats) -> NDArray[np.float64]:
 
 
 def _quotient(a: NDArray[np.float64], b: NDArray[np.float64]) -> Floats:
-    """a / b as a (p, 1, 1) float32, and 0 where b is 0."""
+    """A / b as a (p, 1, 1) float32, and 0 where b is 0."""
     return _column(np.divide(a, b, out=np.zeros_like(a), where=b > 0))
 
 

@@ -49,8 +49,6 @@ def open_session(onnx_bytes: bytes, *, threads: int = 1) -> onnxruntime.Inferenc
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(
-            onnx_bytes, options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types of its own
         raise RuntimeError(f"ONNX Runtime cannot run this network: {error}") from error

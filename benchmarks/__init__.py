@@ -1,0 +1,1 @@
+"""The promises of speed and accuracy, measured: `make bench`."""
