@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+LABELS = ("checks", "dots", "stripes")
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +18,43 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data sets (../shared/data) are not here")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has an empty cache of its own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FOVEATE_CACHE", str(folder))
+    return folder
+
+
+def draw_pattern(label: str, seed: int, side: int = 96) -> Image.Image:
+    """An image of checks, dots or stripes, in colours and scale of its own."""
+    rng = np.random.default_rng([LABELS.index(label), seed])
+    y, x = np.mgrid[:side, :side] / side
+    turn = rng.uniform(0, np.pi)
+    u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    period = rng.uniform(0.12, 0.25)
+    pattern = {
+        "checks": (np.floor(u / period) + np.floor(v / period)) % 2 == 0,
+        "dots": np.hypot(u / period % 1 - 0.5, v / period % 1 - 0.5) < 0.32,
+        "stripes": (u / period) % 1 < 0.5,
+    }[label]
+    front, back = rng.integers(0, 256, (2, 3))
+    pixels = np.where(pattern[..., None], front, back) + rng.normal(0, 8, (side, side, 1))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def draw_folder(folder: Path, count: int = 12) -> Path:
+    """A source of `count` images a label: `<folder>/<label>/<n>.png`."""
+    for label in LABELS:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for seed in range(count):
+            draw_pattern(label, seed).save(folder / label / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source of three labels with twelve images each; tests must not change it."""
+    return draw_folder(tmp_path_factory.mktemp("patterns"))

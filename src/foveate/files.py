@@ -119,8 +119,8 @@ def list_files(folder: str) -> Iterator[FileEntry]:
 def file_entry(path: str) -> FileEntry:
     """The entry of one file named by itself; `relative` is its path, size -1 if it is not there."""
     if is_url(path):
-        filesystem, inner = _filesystem(path)
         try:
+            filesystem, inner = _filesystem(path)
             return _remote_entry(path, path, filesystem.info(inner))
         except OSError:
             return _unusable(path, path)
@@ -128,18 +128,24 @@ def file_entry(path: str) -> FileEntry:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that appears at `path` whole or not at all.
 
     The bytes go to a temporary file in the same folder, reach the disk, and are then renamed.
+
+    Args:
+        path: where the file appears; its folder is made.
+        durable: wait until the bytes are on the disk, so that they survive a power failure.
+            Derived data does without: it survives a killed process all the same.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         with temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -160,7 +166,8 @@ def printable(text: str) -> str:
     r"""A file name as text that any encoding of Unicode can carry.
 
     POSIX names are bytes; those that are not UTF-8 reach Python as lone surrogates, which neither
-    JSON readers nor Parquet accept. They are shown as `\xNN`; other surrogates, which JSON can spell, as `\uNNNN`.
+    JSON readers nor Parquet accept. They are shown as `\xNN`; other surrogates,
+    which JSON can spell, as `\uNNNN`.
     """
     return _SURROGATE.sub(_escaped, text)
 

@@ -83,7 +83,7 @@ def tiff(levels: NDArray[Any], photometric: int, bits: int | None = None, **tags
 def every_format() -> dict[str, bytes]:
     """One small image of each format and of their notable varieties."""
     image, other = photo(60, 44), photo(60, 44, seed=1)
-    grey, few = image.convert("L"), image.quantize(16)
+    grey, few = image.convert("L"), image.quantize(128)
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     rgba = image.copy()
     rgba.putalpha(grey)
@@ -100,12 +100,12 @@ def every_format() -> dict[str, bytes]:
         "png-grey": encode(grey, "PNG"),
         "png-16bit": encode(deep, "PNG"),
         "png-palette": encode(few, "PNG"),
-        "png-palette-alpha": encode(few, "PNG", transparency=bytes(range(0, 256, 16))),
+        "png-palette-alpha": encode(few, "PNG", transparency=bytes(range(0, 256, 2))),
         "png-alpha": encode(rgba, "PNG"),
         "png-grey-alpha": encode(rgba.convert("LA"), "PNG"),
         "png-animated": encode(image, "PNG", then=other),
         "gif": encode(few, "GIF"),
-        "gif-animated": encode(few, "GIF", then=other.quantize(16)),
+        "gif-animated": encode(few, "GIF", then=other.quantize(128)),
         "webp": encode(image, "WEBP"),
         "webp-lossless": encode(rgba, "WEBP", lossless=True),
         "webp-animated": encode(image, "WEBP", then=other),

@@ -108,7 +108,8 @@ def connected_groups(hashes: NDArray[np.uint64], *, max_bits: int) -> NDArray[np
 def _rare_bits(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """How many zeros or ones (n,) each hash has, whichever are fewer."""
     ones = np.bitwise_count(hashes).sum(axis=1, dtype=np.int64)
-    return np.minimum(ones, hashes.shape[1] * 64 - ones)
+    rare: NDArray[np.int64] = np.minimum(ones, hashes.shape[1] * 64 - ones)
+    return rare
 
 
 def _close_pairs(hashes: NDArray[np.uint64], max_bits: int) -> Iterator[NDArray[np.int64]]:

@@ -106,7 +106,7 @@ def write_catalog(path: Path, catalog: Catalog, split: Split | None = None) -> N
         )
         for name, value in zip(SCHEMA.names, values, strict=True):
             columns[name].append(value)
-    with atomic_write(path) as file_out:
+    with atomic_write(path, durable=False) as file_out:
         pq.write_table(pa.table(columns, schema=SCHEMA), file_out, compression="zstd")
 
 

@@ -21,12 +21,12 @@ from foveate.demo.shapes import (
 
 
 def worn_by_person(
-    rng: np.random.Generator, garment: Garment, pose: Pose, *, top: bool, legs: str
+    rng: np.random.Generator, garment: Garment, pose: Pose, *, dressed: bool, legs: str
 ) -> list[Shape]:
     """A person in the garment, in painting order.
 
     Args:
-        top: whether to dress them in a plain top underneath.
+        dressed: whether to give them a plain top, the garment not being one.
         legs: material of the legs, "trousers" or "skin".
     """
     tilt, lift = rng.normal(0, 0.08), rng.uniform(-0.03, 0.05)
@@ -35,8 +35,10 @@ def worn_by_person(
     for side in (-1, 1):
         hip, foot = points((0.42 * side, 2.7))[0], points((0.48 * side, 7.2))[0]
         shapes.append(cloth(limb(hip, foot, 0.46, 0.2, cut=True), material=legs))
+        shorts = limb(hip, along(hip, foot, 0.2), 0.5, 0.48, cut=True)
+        shapes.append(cloth(shorts, material="trousers"))
     hips = mirrored(points((0.74, 1.8), (0.88, 2.5), (0.86, 3.0)))
-    shapes.append(cloth(smooth(hips), material=legs))
+    shapes.append(cloth(smooth(hips), material="trousers"))
     shapes.extend(garment.back)
     shapes.append(_skin(limb(points((0.3 * tilt, -0.6))[0], points((0, 0.1))[0], 0.24, 0.27)))
     shapes.append(
@@ -53,7 +55,7 @@ def worn_by_person(
             ((arm[2], along(arm[1], arm[2], 1.22)), (0.15, 0.12)),
         )
     ]
-    if top:
+    if dressed:
         shapes.append(
             cloth(
                 smooth(
@@ -64,7 +66,7 @@ def worn_by_person(
         )
     shapes.extend(garment.body)
     shapes.extend(_skin(outline) for outline in bare)
-    if top:
+    if dressed:
         shapes.extend(
             cloth(
                 limb(arm[i], arm[i + 1], 0.27 - 0.04 * i, 0.24 - 0.04 * i, cut=True),
@@ -80,7 +82,7 @@ def worn_by_person(
     return shapes
 
 
-def worn_by_dummy(rng: np.random.Generator, garment: Garment) -> list[Shape]:
+def worn_by_dummy(garment: Garment) -> list[Shape]:
     """The garment on a dressmaker's dummy."""
     neck = limb(points((0, -0.35))[0], points((0, 0.3))[0], 0.24, 0.3)
     stand = box(-0.05, 2, 0.05, 6)
@@ -181,8 +183,8 @@ def _head(rng: np.random.Generator, tilt: float, lift: float) -> list[Shape]:
     for side in (-1, 1):
         eye = x + look + 0.15 * side
         face.append(Shape(ellipse(eye, y - 0.02, 0.05, 0.028), "eye", roundness=0))
-        face.append(Shape(ellipse(eye, y - 0.12, 0.085, 0.016, 0.1 * side), "hair", roundness=0))
-    face.append(Shape(ellipse(x + look, y + 0.13, 0.04, 0.028), "shade", roundness=0))
+        face.append(Shape(ellipse(eye, y - 0.12, 0.085, 0.016, 0.1 * side), "eye", roundness=0))
+    face.append(Shape(ellipse(x + look, y + 0.13, 0.04, 0.028), "nose", roundness=0))
     face.append(Shape(ellipse(x + look, y + 0.29, 0.1, 0.032), "lips", roundness=0))
     return face
 

@@ -7,7 +7,7 @@ with the origin at the pit of the neck.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -40,6 +40,11 @@ class Shape:
     roundness: float = 0.5
     soft: float = 0.3
     creased: bool = False
+
+    def moved(self, right: float, down: float) -> Shape:
+        """The same somewhere else."""
+        origin = (self.origin[0] + right, self.origin[1] + down)
+        return replace(self, outline=self.outline + (right, down), origin=origin)
 
 
 def cloth(

@@ -77,8 +77,7 @@ class Cells:
 def dotted(rng: np.random.Generator, pitch: float) -> Texture:
     """Polka dots, confetti, rings, rows of dots, short dashes, blots.
 
-    Args:
-        pitch: pixels from dot to dot.
+    `pitch` is the distance from dot to dot in pixels.
     """
     style = rng.choice(
         ["polka", "scattered", "confetti", "rows", "dashes", "rings", "blots"],
@@ -111,8 +110,7 @@ def dotted(rng: np.random.Generator, pitch: float) -> Texture:
 def leopard(rng: np.random.Generator, pitch: float) -> Texture:
     """Rosettes, cheetah spots, streaks, and the same woven tone on tone.
 
-    Args:
-        pitch: pixels from spot to spot.
+    `pitch` is the distance from spot to spot in pixels.
     """
     style = rng.choice(["rosettes", "spots", "streaks"], p=[0.66, 0.22, 0.12])
     stretch = rng.uniform(1.5, 2.3) if style == "streaks" else rng.uniform(0.85, 1.3)
@@ -140,10 +138,9 @@ def leopard(rng: np.random.Generator, pitch: float) -> Texture:
 
 
 def striped(rng: np.random.Generator, pitch: float) -> Texture:
-    """Even, Breton, many-coloured and pin stripes, wobbly and dashed ones; across, upright, slanted.
+    """Even, Breton, coloured, pin, wobbly and dashed stripes; across, upright, slanted.
 
-    Args:
-        pitch: pixels from stripe to stripe.
+    `pitch` is the distance from stripe to stripe in pixels.
     """
     style = rng.choice(
         ["even", "breton", "coloured", "pin", "wobbly", "dashed"],

@@ -68,7 +68,7 @@ class FeatureCache:
         if self._fresh:
             path = self._folder / f"{uuid.uuid4().hex}.parquet"
             table = pa.table({"id": self._fresh_ids, "features": as_arrow(np.stack(self._fresh))})
-            with atomic_write(path) as file:
+            with atomic_write(path, durable=False) as file:
                 pq.write_table(table, file, compression="none")
             self._files_of |= dict.fromkeys(self._fresh_ids, path)
             self._fresh_ids, self._fresh = [], []

@@ -60,7 +60,7 @@ class Basis:
     @property
     def size(self) -> int:
         """Number of coordinates, r."""
-        return self.rows.shape[1]
+        return len(self.eigenvalues)
 
     def divide(
         self, vectors: NDArray[np.float32], density: NDArray[np.float32]

@@ -17,11 +17,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .basis import Basis
 from .loss import NOTHING_HELD, CrossEntropy, Rows, SquaredHinge
 from .newton import minimise
+from .norm import softmax
 
 ClassWeight = Literal["balanced"] | Mapping[Any, float] | None
 
 
-class _LinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class _LinearHead(ClassifierMixin, BaseEstimator):
     """What the two linear heads share: everything but the loss.
 
     The intercept is penalised like any other weight, as a feature that is always 1 (liblinear
@@ -56,7 +57,7 @@ class _LinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: C is not positive, X is not finite, or y holds a single label.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        features, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         if not self.C > 0:
             raise ValueError(f"C must be positive, not {self.C}")
@@ -66,7 +67,7 @@ class _LinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = compute_sample_weight(self.class_weight, y).astype(np.float32)
         rows = Rows(codes, len(self.classes_), weights, np.zeros(len(codes), np.intp))
         loss = self.loss.of(rows, NOTHING_HELD).with_c(self.C)
-        basis = Basis.of(X)
+        basis = Basis.of(features)
         start = np.zeros((*loss.shape[:2], basis.size), np.float32)
         found = minimise(basis, loss, start, tol=self.tol, max_iter=self.max_iter)
         if not found.converged:
@@ -81,12 +82,17 @@ class _LinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
         """Scores (n, K) float32; (n,) of the second label where there are two."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        scores: NDArray[np.float32] = X @ self.coef_.T + self.intercept_
+        scores = self._columns(X)
         if len(self.classes_) > 2:
             return scores
         return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
+
+    def _columns(self, X: ArrayLike) -> NDArray[np.float32]:
+        """One column of scores for each row of `coef_`."""
+        check_is_fitted(self)
+        features: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, reset=False)
+        scores: NDArray[np.float32] = features @ self.coef_.T + self.intercept_
+        return scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The label (n,) of the highest score."""
@@ -130,8 +136,4 @@ class LogisticRegression(_LinearHead):
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities (n, K) float32."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        scores: NDArray[np.float32] = X @ self.coef_.T + self.intercept_
-        scores = np.exp(scores - scores.max(1, keepdims=True))
-        return scores / scores.sum(1, keepdims=True)
+        return softmax(self._columns(X))

@@ -8,8 +8,9 @@ fold ever needs a copy of the features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,25 +39,25 @@ class Rows:
 
     def weights_without(self, held: NDArray[np.intp]) -> Floats:
         """(p, 1, n): the weights, 0 for the rows of the fold that each problem holds out."""
-        return (self.weights * (self.folds != held[:, None]))[:, None]
+        weights: Floats = (self.weights * (self.folds != held[:, None]))[:, None]
+        return weights
 
 
-class Expansion(Protocol):
+@dataclass(frozen=True, slots=True)
+class Expansion:
     """The loss around some scores: its value and derivatives.
 
     Attributes:
         value: (p,) float64.
         slope: (p, k, n) float32, the derivative with respect to each score.
         density: (p, k) float32, the mean over the rows of the second derivative's diagonal.
+        bend: the second derivative times a (p, k, n) direction.
     """
 
     value: NDArray[np.float64]
     slope: Floats
     density: Floats
-
-    def bend(self, direction: Floats) -> Floats:
-        """The second derivative times a (p, k, n) direction."""
-        ...
+    bend: Callable[[Floats], Floats]
 
 
 class Loss(Protocol):
@@ -71,11 +72,11 @@ class Loss(Protocol):
         """Expand around (p, k, n) scores."""
         ...
 
-    def only(self, problems: NDArray[np.bool_] | slice) -> Self:
+    def only(self, problems: NDArray[np.bool_] | slice) -> Loss:
         """The loss of some of the problems."""
         ...
 
-    def with_c(self, c: float) -> Self:
+    def with_c(self, c: float) -> Loss:
         """The same loss, weighted by another C."""
         ...
 
@@ -107,18 +108,18 @@ class SquaredHinge:
         """Of the scores."""
         return len(self.labels), 1, len(self.rows.codes)
 
-    def at(self, scores: Floats) -> _Hinged:
+    def at(self, scores: Floats) -> Expansion:
         """Expand around (p, 1, n) scores."""
         own = (self.rows.codes == self.labels[:, None])[:, None]
         signs = np.where(own, np.float32(1), np.float32(-1))
         slack = np.maximum(1 - signs * scores, 0)
         curvature = (slack > 0) * (np.float32(2 * self.c) * self.rows.weights_without(self.held))
         pull = curvature * slack
-        return _Hinged(
+        return Expansion(
             value=np.einsum("pkn,pkn->p", pull, slack, dtype=np.float64) / 2,
             slope=-signs * pull,
             density=curvature.mean(-1),
-            curvature=curvature,
+            bend=lambda direction: curvature * direction,
         )
 
     def only(self, problems: NDArray[np.bool_] | slice) -> SquaredHinge:
@@ -128,17 +129,6 @@ class SquaredHinge:
     def with_c(self, c: float) -> SquaredHinge:
         """The same loss, weighted by another C."""
         return replace(self, c=c)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hinged:
-    value: NDArray[np.float64]
-    slope: Floats
-    density: Floats
-    curvature: Floats
-
-    def bend(self, direction: Floats) -> Floats:
-        return self.curvature * direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +155,7 @@ class CrossEntropy:
         """Of the scores."""
         return len(self.held), self.rows.n_labels, len(self.rows.codes)
 
-    def at(self, scores: Floats) -> _Softmaxed:
+    def at(self, scores: Floats) -> Expansion:
         """Expand around (p, k, n) scores."""
         targets = (self.rows.codes == np.arange(self.rows.n_labels)[:, None]).astype(np.float32)
         shares = scores - scores.max(1, keepdims=True)
@@ -174,12 +164,18 @@ class CrossEntropy:
         total = shares.sum(1, keepdims=True)
         shares /= total
         weights = np.float32(self.c) * self.rows.weights_without(self.held)
-        return _Softmaxed(
+
+        def bend(direction: Floats) -> Floats:
+            bent: Floats = shares * direction
+            bent -= shares * bent.sum(1, keepdims=True)
+            bent *= weights
+            return bent
+
+        return Expansion(
             value=np.einsum("pkn,pkn->p", weights, np.log(total) - own, dtype=np.float64),
             slope=weights * (shares - targets),
             density=(weights * (shares * (1 - shares))).mean(-1),
-            shares=shares,
-            weights=weights,
+            bend=bend,
         )
 
     def only(self, problems: NDArray[np.bool_] | slice) -> CrossEntropy:
@@ -189,18 +185,3 @@ class CrossEntropy:
     def with_c(self, c: float) -> CrossEntropy:
         """The same loss, weighted by another C."""
         return replace(self, c=c)
-
-
-@dataclass(frozen=True, slots=True)
-class _Softmaxed:
-    value: NDArray[np.float64]
-    slope: Floats
-    density: Floats
-    shares: Floats
-    weights: Floats
-
-    def bend(self, direction: Floats) -> Floats:
-        weighted = self.shares * direction
-        weighted -= self.shares * weighted.sum(1, keepdims=True)
-        weighted *= self.weights
-        return weighted

@@ -161,11 +161,12 @@ def _gradient(basis: Basis, slope: Floats) -> Floats:
 
 def _inner(a: Floats, b: Floats) -> NDArray[np.float64]:
     """Inner products (p,), summed in float64 so that small differences survive."""
-    return np.einsum("pkr,pkr->p", a, b, dtype=np.float64)
+    products: NDArray[np.float64] = np.einsum("pkr,pkr->p", a, b, dtype=np.float64)
+    return products
 
 
 def _quotient(a: NDArray[np.float64], b: NDArray[np.float64]) -> Floats:
-    """A / b as a (p, 1, 1) float32, and 0 where b is 0."""
+    """The quotient a / b as a (p, 1, 1) float32, and 0 where b is 0."""
     return _column(np.divide(a, b, out=np.zeros_like(a), where=b > 0))
 
 

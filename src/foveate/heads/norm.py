@@ -1,4 +1,4 @@
-"""Bring features to unit length, in NumPy exactly as the exported graph does it."""
+"""What the exported graph does before and after the head, in NumPy."""
 
 from __future__ import annotations
 
@@ -23,4 +23,12 @@ def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     squares = np.einsum("ij,ij->i", features, features, dtype=np.float64)
     length = np.maximum(np.sqrt(squares), SMALLEST_NORM).astype(np.float32)
-    return features / length[:, None]
+    unit: NDArray[np.float32] = features / length[:, None]
+    return unit
+
+
+def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (n, K) float32 that are proportional to exp of the scores."""
+    shares: NDArray[np.float32] = np.exp(scores - scores.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    return shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -30,9 +31,15 @@ _PLUGINS: Final[dict[Format, str]] = {
 
 # Pillow has no error types for these two, only words.
 _CUT = re.compile(r"truncated|not enough image data|reached eof|premature end|only got", re.I)
-_UNSUPPORTED = re.compile(r"unsupported|unknown pixel mode|not supported|not installed", re.I)
+_UNSUPPORTED = re.compile(
+    r"unsupported|unknown pixel mode|not supported|not installed|can be decoded", re.I
+)
 
 _IGNORE_PILLOW: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+# Without a handler of its own, what Pillow logs about a file would end up on stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def open_header(name: Format, data: bytes) -> ImageFile.ImageFile:

@@ -1,0 +1,208 @@
+"""Fit a calibrated head on features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
+
+from foveate.errors import SettingsError, TooFewImages
+
+from .calibration import DEFAULT_TEMPERATURE, fit_temperature
+from .folds import deal_folds
+from .forest import FEWEST_TREES, TREES, fit_forest, log_shares
+from .linear import ClassWeight, LinearSVM, LogisticRegression
+from .loss import Rows
+from .norm import softmax, unit_rows
+from .search import C_GRID, SearchPoint, one_column_each, search_c
+
+HeadKind = Literal["svm", "logistic", "forest"]
+
+DEFAULT_C: Mapping[str, float] = {"svm": 1.0, "logistic": 10.0}
+"""C where no image could be held out to choose it. Logistic regression wants more on features of
+unit length: its loss is flatter."""
+
+_LINEAR = {"svm": LinearSVM, "logistic": LogisticRegression}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A fitted, calibrated head.
+
+    Attributes:
+        kind: which learner.
+        labels: in the order of the columns of scores and probabilities.
+        c: the chosen C; None for a forest.
+        estimator: a fitted scikit-learn estimator on features of unit length, whose classes are
+            positions in `labels`.
+        temperature: probabilities are softmax(scores / temperature), which never changes the
+            predicted label.
+        search: what the search over C saw; empty where there was none.
+        held_out_accuracy: accuracy in [0, 1] on training images that the fit did not see (mean
+            over the folds; out of bag for a forest); None where none could be held out.
+    """
+
+    kind: HeadKind
+    labels: tuple[str, ...]
+    c: float | None
+    estimator: Any
+    temperature: float
+    search: tuple[SearchPoint, ...]
+    held_out_accuracy: float | None
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores (n, K) float32 of (n, d) float32 features, which need not be normalised."""
+        unit = unit_rows(features)
+        if self.kind == "forest":
+            return log_shares(self.estimator.predict_proba(unit))
+        return one_column_each(unit @ self.estimator.coef_.T + self.estimator.intercept_)
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (n, K) float32 of (n, d) float32 features; rows sum to 1."""
+        return softmax(self.scores(features) / np.float32(self.temperature))
+
+
+def fit_head(
+    features: NDArray[np.float32],
+    labels: Sequence[str] | NDArray[np.str_],
+    *,
+    kind: HeadKind = "svm",
+    c_grid: Sequence[float] = C_GRID,
+    class_weight: ClassWeight = None,
+    folds: int = 5,
+    seed: int = 0,
+    trees: int = TREES,
+    groups: NDArray[Any] | None = None,
+    label_order: Sequence[str] | None = None,
+) -> Head:
+    """Choose C, fit on all rows, and calibrate; all inside these training images.
+
+    C is chosen by cross-validation, and the temperature fitted to the held-out scores at that C
+    (of a forest, which has no C, to its out-of-bag scores). Where a label has a single image or
+    group, nothing can be held out: C and temperature are then defaults, and `Head.search`
+    is empty.
+
+    Args:
+        features: (n, d) float32, not normalised.
+        labels: (n,) the label of each row.
+        kind: "svm", "logistic" or "forest".
+        c_grid: the values of C to try.
+        class_weight: weights by label (1 where it names none); "balanced" gives every label the
+            same total.
+        folds: of the cross-validation; fewer where a label has fewer images.
+        seed: of the folds and of the forest.
+        trees: of the forest.
+        groups: (n,) rows with equal values are near duplicates: never in different folds, and
+            left out of the calibration of a forest, whose bags they would straddle.
+        label_order: the order of the columns; sorted where None.
+
+    Raises:
+        TooFewImages: there are fewer than two labels.
+        SettingsError: an argument is out of range.
+        ValueError: the features are not (n, d) finite numbers with one label for each row.
+    """
+    _check_settings(kind, c_grid, folds, trees)
+    names, codes = _encode(labels, label_order)
+    if features.ndim != 2 or len(features) != len(codes):
+        raise ValueError(f"features {features.shape} do not match {len(codes)} labels")
+    unit = unit_rows(np.asarray(features, np.float32))
+    if not np.isfinite(unit.sum()):
+        raise ValueError("features must be finite")
+    group = np.arange(len(codes)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    weight = _encode_class_weight(class_weight, names)
+    if kind == "forest":
+        return _fit_forest(unit, codes, names, weight, group, trees=trees, seed=seed)
+
+    learner = _LINEAR[kind]
+    fold = deal_folds(codes, groups=group, folds=folds, seed=seed)
+    if fold is None:
+        c = DEFAULT_C[kind]
+        estimator = learner(c, class_weight=weight).fit(unit, codes)
+        return Head(kind, names, c, estimator, DEFAULT_TEMPERATURE[kind], (), None)
+    row_weights = compute_sample_weight(weight, codes).astype(np.float32)
+    found = search_c(
+        unit, Rows(codes, len(names), row_weights, fold), loss=learner.loss, c_grid=c_grid
+    )
+    return Head(
+        kind=kind,
+        labels=names,
+        c=found.c,
+        estimator=learner(found.c, class_weight=weight).fit(unit, codes),
+        temperature=fit_temperature(found.scores, codes),
+        search=found.points,
+        held_out_accuracy=max(point.accuracy for point in found.points),
+    )
+
+
+def _fit_forest(
+    unit: NDArray[np.float32],
+    codes: NDArray[np.intp],
+    names: tuple[str, ...],
+    class_weight: dict[int, float] | Literal["balanced"] | None,
+    group: NDArray[np.intp],
+    *,
+    trees: int,
+    seed: int,
+) -> Head:
+    estimator = fit_forest(unit, codes, class_weight=class_weight, trees=trees, seed=seed)
+    alone = np.bincount(group)[group] == 1
+    temperature, accuracy = DEFAULT_TEMPERATURE["forest"], None
+    if alone.any():
+        held_out = log_shares(estimator.oob_decision_function_[alone])
+        temperature = fit_temperature(held_out, codes[alone])
+        accuracy = float((held_out.argmax(1) == codes[alone]).mean())
+    return Head("forest", names, None, estimator, temperature, (), accuracy)
+
+
+def _check_settings(kind: str, c_grid: Sequence[float], folds: int, trees: int) -> None:
+    if kind not in get_args(HeadKind):
+        raise SettingsError(f"no head is called ‘{kind}’; choose svm, logistic or forest")
+    if not c_grid or not all(0 < c < np.inf for c in c_grid):
+        raise SettingsError(f"C must be tried at one positive number or more, not {c_grid}")
+    if folds < 2:
+        raise SettingsError(f"cross-validation needs 2 folds or more, not {folds}")
+    if kind == "forest" and trees < FEWEST_TREES:
+        raise SettingsError(
+            f"a forest of {trees} trees cannot be calibrated; it takes {FEWEST_TREES} or more"
+        )
+
+
+def _encode(
+    labels: Sequence[str] | NDArray[np.str_], label_order: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """The labels in the order of the columns, and the column (n,) of each row."""
+    found, codes = np.unique(np.asarray(labels, np.str_), return_inverse=True)
+    if len(found) < 2:
+        seen = f"all {len(codes)} images are ‘{found[0]}’" if len(found) else "there are no images"
+        raise TooFewImages(f"A classifier tells labels apart, but {seen}. Add a second label.")
+    if label_order is None:
+        return tuple(found.tolist()), codes
+    if sorted(label_order) != found.tolist():
+        raise SettingsError(
+            f"the label order names {', '.join(label_order)}, "
+            f"but the images are labelled {', '.join(found)}; name each of these once"
+        )
+    column = np.array([label_order.index(label) for label in found])
+    return tuple(label_order), column[codes]
+
+
+def _encode_class_weight(
+    class_weight: ClassWeight, names: tuple[str, ...]
+) -> dict[int, float] | Literal["balanced"] | None:
+    """The class weight by column instead of by label."""
+    if class_weight is None or class_weight == "balanced":
+        return class_weight
+    if not isinstance(class_weight, Mapping):
+        raise SettingsError(f"class_weight is ‘balanced’ or a weight by label, not {class_weight}")
+    if unknown := sorted(set(class_weight) - set(names)):
+        raise SettingsError(
+            f"class_weight names ‘{unknown[0]}’, which no training image is labelled; "
+            f"the labels are {', '.join(names)}"
+        )
+    if not all(0 < weight < np.inf for weight in class_weight.values()):
+        raise SettingsError("class_weight must be positive for every label")
+    return {code: float(class_weight.get(name, 1.0)) for code, name in enumerate(names)}

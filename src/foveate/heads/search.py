@@ -1,0 +1,105 @@
+"""Choose C by cross-validation inside the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .basis import Basis
+from .loss import CrossEntropy, Loss, Rows, SquaredHinge
+from .newton import minimise
+
+C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+"""The values of C that are tried."""
+
+# A fold's fit need only rank the values of C. Measured on EuroSAT features, the accuracies at
+# this tolerance are within 0.2 points of the converged ones, up to C = 10, in half the time.
+_TOLERANCE = 1e-2
+_MAX_STEPS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPoint:
+    """How one C did.
+
+    Attributes:
+        c: C.
+        accuracy: mean over the folds of the accuracy on the held-out fold, in [0, 1].
+        deviation: standard deviation of that accuracy between the folds.
+        n: images held out, in all folds together.
+    """
+
+    c: float
+    accuracy: float
+    deviation: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search over C found.
+
+    Attributes:
+        c: the best C; of equals, the smallest.
+        points: every C that was tried, ascending.
+        scores: (n, K) float32, each row scored by the fit that did not see it, at the best C.
+    """
+
+    c: float
+    points: tuple[SearchPoint, ...]
+    scores: NDArray[np.float32]
+
+
+def search_c(
+    features: NDArray[np.float32],
+    rows: Rows,
+    *,
+    loss: type[SquaredHinge] | type[CrossEntropy],
+    c_grid: Sequence[float] = C_GRID,
+) -> Search:
+    """Fit all folds for each C in ascending order, each from where the one before ended.
+
+    Args:
+        features: (n, d) float32 of unit length.
+        rows: labels, weights and folds 0, 1, …; every fold holds some row.
+        loss: what to minimise.
+        c_grid: the values to try.
+    """
+    basis = Basis.of(features)
+    folds = np.arange(rows.folds.max() + 1)
+    problems: Loss = loss.of(rows, folds)
+    weights = np.zeros((*problems.shape[:2], basis.size), np.float32)
+    points: list[SearchPoint] = []
+    for c in sorted(c_grid):
+        found = minimise(basis, problems.with_c(c), weights, tol=_TOLERANCE, max_iter=_MAX_STEPS)
+        weights = found.weights
+        scores = _held_out_scores(basis, rows, weights.reshape(len(folds), -1, basis.size))
+        points.append(_point(c, scores, rows))
+        # The first of equals stays, which is the smallest.
+        if points[-1] is max(points, key=lambda point: point.accuracy):
+            best_c, best_scores = c, scores
+    return Search(best_c, tuple(points), best_scores)
+
+
+def _point(c: float, scores: NDArray[np.float32], rows: Rows) -> SearchPoint:
+    """How well held-out scores tell the labels, fold by fold."""
+    right = scores.argmax(1) == rows.codes
+    by_fold = np.bincount(rows.folds, right) / np.bincount(rows.folds)
+    return SearchPoint(c, float(by_fold.mean()), float(by_fold.std(ddof=1)), len(right))
+
+
+def one_column_each(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, K) scores: the single column of two labels becomes −score, score."""
+    return scores if scores.shape[1] > 1 else np.hstack([-scores, scores])
+
+
+def _held_out_scores(basis: Basis, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, K) scores of each row by the weights, (folds, k, r), that did not see it."""
+    scores = np.empty((len(rows.codes), rows.n_labels), np.float32)
+    for fold, without in enumerate(weights):
+        held = rows.folds == fold
+        scores[held] = one_column_each(basis.rows[held] @ without.T)
+    return scores

@@ -1,0 +1,100 @@
+"""scikit-learn's contract, with images for X."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import foveate as fv
+
+
+@pytest.fixture
+def images(patterns: Path) -> tuple[list[str], list[str]]:
+    paths = sorted(patterns.rglob("*.png"))
+    return [str(path) for path in paths], [path.parent.name for path in paths]
+
+
+@parametrize_with_checks([fv.ImageFeaturizer(resolution=64), fv.ImageClassifier(resolution=64)])
+def test_scikit_learn_contract(estimator: BaseEstimator, check: object) -> None:
+    """Checks that feed tables of numbers do not apply; the tags tell scikit-learn so."""
+    check(estimator)
+
+
+def test_grid_search(images: tuple[list[str], list[str]]) -> None:
+    X, y = images
+    search = GridSearchCV(fv.ImageClassifier(resolution=64), {"c": [0.1, 10.0]}, cv=3)
+    search.fit(X, y)
+    assert search.best_score_ > 0.7
+    assert search.best_params_["c"] in (0.1, 10.0)
+    assert set(search.predict(X)) == {"checks", "dots", "stripes"}
+
+
+def test_pipeline(images: tuple[list[str], list[str]]) -> None:
+    X, y = images
+    model = make_pipeline(fv.ImageFeaturizer(resolution=64), LogisticRegression(max_iter=500))
+    assert model.fit(X[::2], y[::2]).score(X[1::2], y[1::2]) > 0.7
+
+
+def test_features_are_cached(images: tuple[list[str], list[str]], own_cache: Path) -> None:
+    X, _ = images
+    featurizer = fv.ImageFeaturizer(resolution=64)
+    first = featurizer.fit_transform(X)
+    written = sorted(own_cache.rglob("*.parquet"))
+    np.testing.assert_array_equal(featurizer.transform(X[::-1])[::-1], first)
+    assert sorted(own_cache.rglob("*.parquet")) == written
+    assert list(featurizer.get_feature_names_out()[:1]) == ["efficientnet-lite0_0"]
+
+
+def test_arrays_and_bytes_as_images(images: tuple[list[str], list[str]]) -> None:
+    X, y = images
+    arrays = [np.asarray(Image.open(path).convert("RGB")) for path in X]
+    model = fv.ImageClassifier(resolution=64, c=1.0).fit(arrays, y)
+    assert model.score(arrays, y) > 0.9
+    data = [Path(path).read_bytes() for path in X]
+    assert (model.predict(data) == model.predict(X)).mean() > 0.9
+
+
+def test_labels_that_are_numbers(images: tuple[list[str], list[str]]) -> None:
+    X, y = images
+    numbers = [10 if label == "dots" else 9 for label in y]
+    model = fv.ImageClassifier(resolution=64, c=1.0).fit(X, numbers)
+    assert model.classes_.tolist() == [9, 10]
+    assert model.predict_proba(X).shape == (36, 2)
+    assert model.decision_function(X).shape == (36,)
+    agree = (model.decision_function(X) > 0) == (model.predict(X) == 10)
+    assert agree.all()
+
+
+def test_clone_and_parameters() -> None:
+    model = fv.ImageClassifier(c=3.0, resolution=96)
+    assert clone(model).get_params() == model.get_params()
+
+
+def test_saved_file_predicts_the_same(
+    images: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    X, y = images
+    model = fv.ImageClassifier(resolution=64, c=1.0).fit(X, y)
+    model.save(tmp_path / "m.onnx")
+    loaded = fv.load(tmp_path / "m.onnx")
+    assert [p.label for p in loaded.predict(X)] == model.predict(X).tolist()
+
+
+def test_bad_image_is_named(images: tuple[list[str], list[str]], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no image")
+    with pytest.raises(fv.ImageRefused, match=r"bad\.jpg"):
+        fv.ImageFeaturizer(resolution=64).fit_transform([*images[0], str(bad)])
+
+
+def test_a_single_path_is_not_a_sequence_of_images() -> None:
+    with pytest.raises(ValueError, match="sequence"):
+        fv.ImageFeaturizer().fit("one.jpg")
