@@ -45,11 +45,11 @@ def draw_pattern(label: str, seed: int, side: int = 96) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def draw_folder(folder: Path, count: int = 12) -> Path:
-    """A source of `count` images a label: `<folder>/<label>/<n>.png`."""
+def draw_folder(folder: Path, count: int = 12, first: int = 0) -> Path:
+    """A source of `count` images a label: `<folder>/<label>/<n>.png`, n from `first` on."""
     for label in LABELS:
         (folder / label).mkdir(parents=True, exist_ok=True)
-        for seed in range(count):
+        for seed in range(first, first + count):
             draw_pattern(label, seed).save(folder / label / f"{seed}.png")
     return folder
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import SkipTestWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils import estimator_checks
 
 import foveate as fv
 
@@ -22,10 +23,30 @@ def images(patterns: Path) -> tuple[list[str], list[str]]:
     return [str(path) for path in paths], [path.parent.name for path in paths]
 
 
-@parametrize_with_checks([fv.ImageFeaturizer(resolution=64), fv.ImageClassifier(resolution=64)])
-def test_scikit_learn_contract(estimator: BaseEstimator, check: object) -> None:
-    """Checks that feed tables of numbers do not apply; the tags tell scikit-learn so."""
-    check(estimator)
+CHECKS_WITHOUT_TABLES = (
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_estimator_tags_renamed",
+    "check_get_params_invariance",
+    "check_mixin_order",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_set_params",
+    "check_valid_tag_types",
+)
+"""All of `check_estimator` that does not feed tables of numbers as X."""
+
+
+@pytest.mark.parametrize("name", CHECKS_WITHOUT_TABLES)
+@pytest.mark.parametrize("estimator", [fv.ImageFeaturizer(), fv.ImageClassifier()])
+def test_scikit_learn_contract(estimator: BaseEstimator, name: str) -> None:
+    check = getattr(estimator_checks, name)
+    check(type(estimator).__name__, clone(estimator))
+
+
+def test_check_estimator_sees_that_tables_do_not_apply() -> None:
+    with pytest.warns(SkipTestWarning, match="requires input"):
+        estimator_checks.check_estimator(fv.ImageClassifier())
 
 
 def test_grid_search(images: tuple[list[str], list[str]]) -> None:
@@ -78,9 +99,7 @@ def test_clone_and_parameters() -> None:
     assert clone(model).get_params() == model.get_params()
 
 
-def test_saved_file_predicts_the_same(
-    images: tuple[list[str], list[str]], tmp_path: Path
-) -> None:
+def test_saved_file_predicts_the_same(images: tuple[list[str], list[str]], tmp_path: Path) -> None:
     X, y = images
     model = fv.ImageClassifier(resolution=64, c=1.0).fit(X, y)
     model.save(tmp_path / "m.onnx")

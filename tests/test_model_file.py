@@ -34,7 +34,7 @@ def training_features(seed: int = 0) -> tuple[np.ndarray, list[str]]:
 
 def make_file(kind: HeadKind = "svm", trained_on: tuple[str, ...] = ("ab" * 32,)) -> bytes:
     features, labels = training_features()
-    head = fit_head(features, labels, kind=kind, trees=10)
+    head = fit_head(features, labels, kind=kind, trees=64)
     summary = Summary(classifier=kind, c=head.c, n_train=60, n_test=0, seed=0, foveate="0")
     backbone = find_backbone("efficientnet-lite0")
     return compose(
@@ -64,7 +64,7 @@ def test_ten_lines_of_plain_onnxruntime(kind: HeadKind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_graph_gives_what_the_head_gives(kind: HeadKind) -> None:
     features, labels = training_features()
-    head = fit_head(features, labels, kind=kind, trees=10)
+    head = fit_head(features, labels, kind=kind, trees=64)
     session = onnxruntime.InferenceSession(read_model(make_file(kind)).head)
     fresh, _ = training_features(seed=1)
     probabilities, scores = session.run(["probabilities", "scores"], {"features": fresh})

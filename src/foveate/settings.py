@@ -48,7 +48,7 @@ class Settings(BaseModel):
         "none", description="balanced: rare labels count as much as frequent ones"
     )
     folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
-    trees: int = Field(300, ge=1, le=10_000, description="trees of the random forest")
+    trees: int = Field(300, ge=64, le=10_000, description="trees of the random forest")
     test_share: float = Field(0.25, gt=0, lt=1, description="share of each label to test on")
     split: Literal["image", "subfolder"] = Field(
         "image",

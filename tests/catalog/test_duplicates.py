@@ -71,7 +71,10 @@ def test_groups_are_the_connected_components(
     seed: int, max_bits: int, share: float, flips: int
 ) -> None:
     bits = hashes_around(np.random.default_rng(seed), 4, 24, flips, share)
-    groups = connected_groups(packed(bits), max_bits=max_bits)
+    with pytest.MonkeyPatch.context() as patch:
+        # Several blocks, and several windows for each.
+        patch.setattr("foveate.catalog.duplicates.BLOCK", 2)
+        groups = connected_groups(packed(bits), max_bits=max_bits)
     assert partition(groups) == partition(brute_force(bits, max_bits))
 
 

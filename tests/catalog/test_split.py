@@ -102,6 +102,20 @@ def test_the_default_share_of_single_images_is_exact() -> None:
         assert shares(catalog, split) == {"a": 0.25, "b": 0.25}
 
 
+def test_single_images_fill_what_groups_leave_open() -> None:
+    catalog, duplicates = made(grouped({"a": [5, 3, 2] + [1] * 6, "b": [7, 1, 1, 1, 1, 1]}))
+    for seed in range(20):
+        split = split_by_image(catalog, duplicates, test_share=0.25, seed=seed)
+        assert shares(catalog, split) == {"a": 0.25, "b": 0.25}
+
+
+def test_groups_larger_than_the_share_are_drawn_by_seed_too() -> None:
+    catalog, duplicates = made(grouped({"a": [5] * 6}))
+    splits = [split_by_image(catalog, duplicates, test_share=0.1, seed=s) for s in range(20)]
+    assert {len(split.test) for split in splits} == {5}
+    assert len(set(splits)) > 3
+
+
 def test_the_seed_makes_the_split() -> None:
     catalog, duplicates = made(grouped({"a": [1] * 30, "b": [1] * 30}))
     splits = {split_by_image(catalog, duplicates, test_share=0.5, seed=s) for s in range(10)}

@@ -80,6 +80,7 @@ def tiff(levels: NDArray[Any], photometric: int, bits: int | None = None, **tags
     return head + struct.pack("<I", 0) + tail + levels.tobytes()
 
 
+@lru_cache(maxsize=1)
 def every_format() -> dict[str, bytes]:
     """One small image of each format and of their notable varieties."""
     image, other = photo(60, 44), photo(60, 44, seed=1)

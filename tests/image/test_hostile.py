@@ -153,6 +153,12 @@ HOSTILE: dict[str, tuple[bytes, Reason | None]] = {
         tiff(np.zeros((4, 4), np.complex64), photometric=1, sample_format=6),
         Reason.UNSUPPORTED,
     ),
+    "tiff of unknown compression": (
+        tiff(np.zeros((4, 4), np.uint8), photometric=1).replace(
+            struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 259, 3, 1, 34712)
+        ),
+        Reason.UNSUPPORTED,
+    ),
     "tiff whose directory is elsewhere": (b"II*\0\xff\xff\xff\x7f", Reason.TRUNCATED),
     "ppm of too much grey": (b"P5 9 9 99999\n" + bytes(99), Reason.UNREADABLE),
     "ppm of words": (b"P3 is not the start of a picture", Reason.UNREADABLE),

@@ -57,6 +57,9 @@ def test_float_grey_is_a_share_of_white() -> None:
 
 def test_other_floats_are_stretched() -> None:
     assert grey(Image.fromarray(RAMP * np.float32(1e30) - 7)).tolist() == RAMP.tolist()
+    assert grey(Image.fromarray(np.full((2, 2), 7, np.float32))).max() == 0
+    widest = np.array([[-3e38, 0, 3e38]], np.float32)
+    assert grey(Image.fromarray(widest)).tolist() == [[0, 128, 255]]
 
 
 def test_floats_that_are_no_numbers_become_black() -> None:

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from foveate.catalog.table import Catalog
 
-BLOCK = 512
+BLOCK = 128
 """Hashes compared at once: the block of differences stays in the CPU's cache."""
 
 MIN_RARE_BITS = 16
 """An image whose hash has fewer rare bits is flat: nothing is a near duplicate of it."""
 
 MAX_RARE_SHARE = 8
-"""Near duplicates differ in at most one 8th as many bits as they have rare bits between them. On
-five sets of photos no two that show different things were closer, flat ones included."""
+"""Near duplicates differ in at most one 8th as many bits as they have rare bits between them. Among
+8,657 photos of four sets no two that show different things were that close, flat ones included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ DEFAULT_C: Mapping[str, float] = {"svm": 1.0, "logistic": 10.0}
 """C where no image could be held out to choose it. Logistic regression wants more on features of
 unit length: its loss is flatter."""
 
+# On a few hundred images the luck of one deal decides between values of C: over 50 splits of
+# three sets of about 500, four deals chose better ones by 0.2 points on average. It costs little.
+_REPEATS = 4
+_SMALL = 1000
+
 _LINEAR = {"svm": LinearSVM, "logistic": LogisticRegression}
 
 
@@ -93,7 +98,8 @@ def fit_head(
         c_grid: the values of C to try.
         class_weight: weights by label (1 where it names none); "balanced" gives every label the
             same total.
-        folds: of the cross-validation; fewer where a label has fewer images.
+        folds: of the cross-validation; fewer where a label has fewer images. Below 1,000 images
+            they are dealt four times.
         seed: of the folds and of the forest.
         trees: of the forest.
         groups: (n,) rows with equal values are near duplicates: never in different folds, and
@@ -118,7 +124,8 @@ def fit_head(
         return _fit_forest(unit, codes, names, weight, group, trees=trees, seed=seed)
 
     learner = _LINEAR[kind]
-    fold = deal_folds(codes, groups=group, folds=folds, seed=seed)
+    repeats = _REPEATS if len(codes) < _SMALL else 1
+    fold = deal_folds(codes, groups=group, folds=folds, repeats=repeats, seed=seed)
     if fold is None:
         c = DEFAULT_C[kind]
         estimator = learner(c, class_weight=weight).fit(unit, codes)

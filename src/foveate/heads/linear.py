@@ -65,7 +65,7 @@ class _LinearHead(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise ValueError("There must be two labels or more to fit on, got 1 class")
         weights = compute_sample_weight(self.class_weight, y).astype(np.float32)
-        rows = Rows(codes, len(self.classes_), weights, np.zeros(len(codes), np.intp))
+        rows = Rows(codes, len(self.classes_), weights, np.zeros((1, len(codes)), np.intp))
         loss = self.loss.of(rows, NOTHING_HELD).with_c(self.C)
         basis = Basis.of(features)
         start = np.zeros((*loss.shape[:2], basis.size), np.float32)

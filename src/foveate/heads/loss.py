@@ -29,7 +29,7 @@ class Rows:
         codes: (n,) the label of each row, in [0, n_labels).
         n_labels: 2 or more.
         weights: (n,) float32, >= 0.
-        folds: (n,) the fold of each row, >= 0.
+        folds: (repeats, n) the fold of each row, >= 0; see `deal_folds`.
     """
 
     codes: NDArray[np.intp]
@@ -39,7 +39,8 @@ class Rows:
 
     def weights_without(self, held: NDArray[np.intp]) -> Floats:
         """(p, 1, n): the weights, 0 for the rows of the fold that each problem holds out."""
-        weights: Floats = (self.weights * (self.folds != held[:, None]))[:, None]
+        kept = (self.folds != held[:, None, None]).all(1)
+        weights: Floats = (self.weights * kept)[:, None]
         return weights
 
 

@@ -29,7 +29,7 @@ class SearchPoint:
         c: C.
         accuracy: mean over the folds of the accuracy on the held-out fold, in [0, 1].
         deviation: standard deviation of that accuracy between the folds.
-        n: images held out, in all folds together.
+        n: images that were held out, each once in every deal of the folds.
     """
 
     c: float
@@ -45,7 +45,8 @@ class Search:
     Attributes:
         c: the best C; of equals, the smallest.
         points: every C that was tried, ascending.
-        scores: (n, K) float32, each row scored by the fit that did not see it, at the best C.
+        scores: (n, K) float32, at the best C: each row scored by the fit of the first deal
+            that did not see it.
     """
 
     c: float
@@ -64,7 +65,7 @@ def search_c(
 
     Args:
         features: (n, d) float32 of unit length.
-        rows: labels, weights and folds 0, 1, …; every fold holds some row.
+        rows: labels, weights, and folds as `deal_folds` numbers them.
         loss: what to minimise.
         c_grid: the values to try.
     """
@@ -80,15 +81,16 @@ def search_c(
         points.append(_point(c, scores, rows))
         # The first of equals stays, which is the smallest.
         if points[-1] is max(points, key=lambda point: point.accuracy):
-            best_c, best_scores = c, scores
+            best_c, best_scores = c, scores[0]
     return Search(best_c, tuple(points), best_scores)
 
 
 def _point(c: float, scores: NDArray[np.float32], rows: Rows) -> SearchPoint:
-    """How well held-out scores tell the labels, fold by fold."""
-    right = scores.argmax(1) == rows.codes
-    by_fold = np.bincount(rows.folds, right) / np.bincount(rows.folds)
-    return SearchPoint(c, float(by_fold.mean()), float(by_fold.std(ddof=1)), len(right))
+    """How well (repeats, n, K) held-out scores tell the labels, fold by fold."""
+    right = scores.argmax(2) == rows.codes
+    folds = rows.folds.ravel()
+    by_fold = np.bincount(folds, right.ravel()) / np.bincount(folds)
+    return SearchPoint(c, float(by_fold.mean()), float(by_fold.std(ddof=1)), len(rows.codes))
 
 
 def one_column_each(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,9 +99,9 @@ def one_column_each(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _held_out_scores(basis: Basis, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, K) scores of each row by the weights, (folds, k, r), that did not see it."""
-    scores = np.empty((len(rows.codes), rows.n_labels), np.float32)
+    """(repeats, n, K) scores of each row by the weights, (folds, k, r), that did not see it."""
+    scores = np.empty((*rows.folds.shape, rows.n_labels), np.float32)
     for fold, without in enumerate(weights):
-        held = rows.folds == fold
-        scores[held] = one_column_each(basis.rows[held] @ without.T)
+        repeat, held = np.nonzero(rows.folds == fold)
+        scores[repeat, held] = one_column_each(basis.rows[held] @ without.T)
     return scores

@@ -22,7 +22,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Single-channel images deeper than 8 bits are scaled by the range of their type, never by
     their own darkest and brightest pixel, so that two of them stay comparable: 12 and 16 bit
     as 0…4095 and 0…65535, float as 0…1. Only where the values leave that range is there no
-    white to refer to (elevations, counts), and they are stretched from minimum to maximum.
+    white to refer to (elevations, counts), and they are stretched from minimum to maximum;
+    what is not a finite number is as dark as the darkest.
     """
     mode = image.mode
     if mode.startswith("I") or mode == "F":
@@ -40,21 +41,24 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _to_8_bit(image: Image.Image) -> NDArray[np.uint8]:
     """Grey levels (height, width) of a mode I, I;16 or F image."""
     tags: dict[int, Any] = getattr(image, "tag_v2", {})
-    levels = np.asarray(image, dtype=np.float32 if image.mode == "F" else np.int64)
+    exact = np.float32 if image.mode.startswith("I;16") else np.float64
+    # Worked on in place, as there may be 100 million pixels.
+    levels: NDArray[np.floating[Any]] = np.array(image, dtype=exact)
     if image.mode == "F":
         finite = np.isfinite(levels)
-        levels = np.where(finite, levels, levels[finite].min() if finite.any() else 0)
-        white: float = 1
+        levels[~finite] = levels[finite].min() if finite.any() else 0
+        white = 1
     else:
         white = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else 65535
-    low, high = levels.min().item(), levels.max().item()
-    if low >= 0 and high <= white:
-        low, high = 0, white
-    share = (levels - low) / max(high - low, np.finfo(np.float32).tiny)
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        share = 1 - share
-    grey: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
-    return grey
+    low, high = levels.min(), levels.max()
+    if low < 0 or high > white:
+        levels -= low
+        levels /= high - low or 1
+    else:
+        levels /= white
+    levels *= 255
+    grey: NDArray[np.uint8] = np.rint(levels, out=levels).astype(np.uint8)
+    return 255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:

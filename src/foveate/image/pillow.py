@@ -32,11 +32,10 @@ _PLUGINS: Final[dict[Format, str]] = {
 # Pillow has no error types for these two, only words.
 _CUT = re.compile(r"truncated|not enough image data|reached eof|premature end|only got", re.I)
 _UNSUPPORTED = re.compile(
-    r"unsupported|unknown pixel mode|not supported|not installed|can be decoded", re.I
+    r"unsupported|unknown pixel mode|not supported|not installed|samples per pixel", re.I
 )
 
 _IGNORE_PILLOW: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-
 
 # Without a handler of its own, what Pillow logs about a file would end up on stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -64,10 +63,12 @@ def decode_pixels(name: Format, data: bytes) -> Image.Image:
         ImageRefused: as `open_header`.
     """
     image = open_header(name, data)
-    # OpenJPEG at some places, and libtiff's codecs at many, take what there is for the whole.
-    if (name == "JPEG2000" and ends_early(name, data)) or _tiff_pixels_end_early(image, len(data)):
-        raise _truncated(name)
     with refusals(name, data):
+        # OpenJPEG takes some cut files for whole; libtiff's codecs complain on stderr.
+        if _tiff_pixels_end_early(image, len(data)) or (
+            name == "JPEG2000" and ends_early(name, data)
+        ):
+            raise _truncated(name)
         image.load()
     return image
 
@@ -93,11 +94,12 @@ def refusals(name: Format, data: bytes) -> Iterator[None]:
 
 
 def _refusal(name: Format, data: bytes, error: Exception) -> ImageRefused:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split())[:100] or type(error).__name__
     if _CUT.search(said) or ends_early(name, data):
         return _truncated(name)
-    # Pillow's decoders look up what they support in tables.
-    if _UNSUPPORTED.search(said) or isinstance(error, ImportError | KeyError | NotImplementedError):
+    # Pillow looks up what it supports in tables, and disguises the KeyError of what it does not.
+    cause = error.__cause__ or error
+    if _UNSUPPORTED.search(said) or isinstance(cause, ImportError | KeyError | NotImplementedError):
         return ImageRefused(
             Reason.UNSUPPORTED,
             f"It is a kind of {name} that foveate does not read ({said}); save it as 8-bit PNG.",
