@@ -83,12 +83,11 @@ def training_report(training: Training, *, model: Path, source: str) -> ReportDe
         quarantined=_quarantined(training.prepared),
         seconds=training.seconds,
         counts={
-            "files": len(catalog.rows),
-            "train": summary.n_train,
-            "test": summary.n_test,
-            "refused": len(catalog.quarantine),
-            "without label": len(catalog.usable) - len(catalog.labelled),
-            "left out as copies of test images": len(split.left_out),
+            "Files": len(catalog.rows),
+            "To train on": summary.n_train,
+            "To test on": summary.n_test,
+            **_if_any("Copies of test images", len(split.left_out)),
+            **_if_any("Without a label", len(catalog.usable) - len(catalog.labelled)),
         },
         notes=training_notes(training),
         search=[(p.c, p.accuracy, p.deviation) for p in training.head.search],
@@ -113,10 +112,9 @@ def evaluation_report(scoring: Scoring, *, model: str, source: str) -> ReportDet
         quarantined=_quarantined(scoring.prepared),
         seconds=scoring.seconds,
         counts={
-            "files": len(scoring.prepared.catalog.rows),
-            "test": scoring.evaluation.n if scoring.evaluation else 0,
-            "refused": len(scoring.prepared.catalog.quarantine),
-            "trained on, left out": scoring.trained_on,
+            "Files": len(scoring.prepared.catalog.rows),
+            "Tested on": scoring.evaluation.n if scoring.evaluation else 0,
+            **_if_any("Trained on, left out", scoring.trained_on),
         },
         notes=notes,
     )
@@ -183,6 +181,10 @@ def _quarantined(prepared: Prepared) -> list[tuple[str, str, str]]:
     return [
         (row.path, str(row.facts.reason), row.facts.detail) for row in prepared.catalog.quarantine
     ]
+
+
+def _if_any(name: str, count: int) -> dict[str, int]:
+    return {name: count} if count else {}
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:

@@ -76,8 +76,10 @@ def run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return STOPPED
-    except BrokenPipeError:
-        # The reader of our output (`head`) has gone; nothing is wrong.
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # The reader of our output (`head`) has gone, which Typer takes for a failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

@@ -13,7 +13,7 @@ from foveate.demo.palette import Colour
 from foveate.demo.shapes import Points, Shape
 from foveate.demo.textures import Field, Texture
 
-FINE = 3
+FINE = 2
 """Outlines are drawn this many times finer, then averaged, for smooth edges."""
 
 COARSE = 4
@@ -155,8 +155,11 @@ class Canvas:
             return
         left, top, right, bottom = box
         region = (slice(top, bottom), slice(left, right))
-        mask = _mask(outline, box)
-        shade = 1 + shape.roundness * self._relief(mask, soft)
+        fine = _filled([outline], box, FINE)
+        mask = _shares(fine.reduce(FINE))
+        shade = np.ones_like(mask)
+        if shape.roundness:
+            shade += shape.roundness * self._relief(fine, soft, mask.shape)
         if shape.creased:
             shade += creases.light[region]
         if isinstance(material, Texture):
@@ -168,15 +171,12 @@ class Canvas:
             under = channel[region]
             under += mask * (colour * shade - under)
 
-    def shadow(self, view: View, shape: Shape, *, offset: float, blur: float, depth: float) -> None:
-        """Darken what lies behind a shape, `offset` and `blur` pixels away from it."""
-        outline = view.pixels(shape.outline) + offset * np.array(self.light)
-        box = self._box(outline, margin=COARSE + round(2 * blur))
-        if box is None:
-            return
-        left, top, right, bottom = box
-        soft = _blurred(_mask(outline, box), blur)
-        self.rgb[:, top:bottom, left:right] *= 1 - depth * soft
+    def shadow(self, view: View, shapes: list[Shape]) -> None:
+        """Darken what lies behind a figure, close to it and away from the light."""
+        outlines = [view.pixels(shape.outline) + 4 * np.array(self.light) for shape in shapes]
+        soft = _filled(outlines, (0, 0, *self.size), 1 / COARSE)
+        soft = soft.filter(ImageFilter.GaussianBlur(5 / COARSE))
+        self.rgb *= 1 - 0.4 * _shares(soft.resize(self.size, Image.Resampling.BILINEAR))
 
     def _box(self, outline: Points, margin: int) -> tuple[int, int, int, int] | None:
         low = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
@@ -185,13 +185,13 @@ class Canvas:
             return None
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _relief(self, mask: Field, radius: float) -> Field:
-        """How a bulging shape is lit: brighter towards the light, darker away, dark at the edges."""
-        soft = _blurred(mask, radius, enlarge=False)
+    def _relief(self, fine: Image.Image, radius: float, size: tuple[int, ...]) -> Field:
+        """How a bulging shape is lit: bright towards the light, darker away and at its edges."""
+        small = fine.reduce(FINE * COARSE).filter(ImageFilter.GaussianBlur(radius / COARSE))
+        soft = _shares(small)
         down, right = np.gradient(soft)
         facing = (right * self.light[0] + down * self.light[1]) * (radius / COARSE)
-        lit = 1.1 * facing - 0.5 * (1 - soft)
-        return _resized(lit, (mask.shape[1], mask.shape[0]))
+        return _resized(1.1 * facing - 0.5 * (1 - soft), size[::-1])
 
 
 def _cloth(
@@ -214,24 +214,21 @@ def _cloth(
     return across * scale + creases.dx[region], along * scale + creases.dy[region]
 
 
-def _mask(outline: Points, box: tuple[int, int, int, int]) -> Field:
-    """Share of each pixel of a box inside an outline."""
+def _filled(outlines: list[Points], box: tuple[int, int, int, int], finer: float) -> Image.Image:
+    """A box in which everything inside the outlines is white, `finer` times as many pixels."""
     left, top, right, bottom = box
-    fine = Image.new("L", ((right - left) * FINE, (bottom - top) * FINE))
-    corners = ((outline - (left, top)) * FINE).ravel().tolist()
-    ImageDraw.Draw(fine).polygon(corners, fill=255)
-    return np.asarray(fine.reduce(FINE), np.float32) * np.float32(1 / 255)
+    image = Image.new("L", (math.ceil((right - left) * finer), math.ceil((bottom - top) * finer)))
+    draw = ImageDraw.Draw(image)
+    for outline in outlines:
+        draw.polygon(((outline - (left, top)) * finer).ravel().tolist(), fill=255)
+    return image
 
 
-def _blurred(mask: Field, radius: float, *, enlarge: bool = True) -> Field:
-    """A mask blurred by `radius` pixels; coarser by COARSE unless enlarged again."""
-    image = Image.fromarray((mask * 255).astype(np.uint8))
-    height, width = mask.shape
-    small = image.resize((width // COARSE + 1, height // COARSE + 1), Image.Resampling.BOX)
-    soft = np.asarray(small.filter(ImageFilter.GaussianBlur(radius / COARSE)), np.float32) / 255
-    return _resized(soft, (width, height)) if enlarge else soft
+def _shares(image: Image.Image) -> Field:
+    """A grey image as shares of white, (h, w) float32."""
+    return np.asarray(image, np.float32) * np.float32(1 / 255)
 
 
-def _resized(field: Field, size: tuple[int, int]) -> Field:
-    image = Image.fromarray(np.ascontiguousarray(field, np.float32))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+def _resized(field: npt.NDArray[np.floating], size: tuple[int, ...]) -> Field:
+    image = Image.fromarray(field.astype(np.float32))
+    return np.asarray(image.resize((size[0], size[1]), Image.Resampling.BILINEAR))

@@ -200,7 +200,7 @@ def _sleeve(shoulder: Points, elbow: Points, wrist: Points, cut: Cut) -> list[Sh
 def _placket(depth: float, hem: float) -> list[Shape]:
     strip = cloth(box(-0.09, depth, 0.09, hem + 0.03), origin=(0.05, 0.1))
     buttons = [
-        Shape(ellipse(0, y, 0.035, 0.035), "button", roundness=0.3, soft=0.03)
+        Shape(ellipse(0, y, 0.035, 0.035), "button", roundness=0)
         for y in np.arange(depth + 0.15, hem, 0.38)
     ]
     return [strip, *buttons]

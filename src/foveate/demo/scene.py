@@ -77,8 +77,7 @@ def draw_image(label: str, rng: np.random.Generator) -> Image.Image:
         _rack(rng, canvas, view, materials)
     creases = _creases(rng, canvas, view)
     if shot.shadow:
-        for shape in figure:
-            canvas.shadow(view, shape, offset=4, blur=5, depth=0.18)
+        canvas.shadow(view, figure)
     for shape in figure:
         canvas.paint(view, shape, materials[shape.material], creases)
     return photographed(rng, canvas.rgb)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from foveate.errors import SettingsError, TooFewImages
 
+from .basis import Basis
 from .calibration import DEFAULT_TEMPERATURE, fit_temperature
 from .folds import deal_folds
 from .forest import FEWEST_TREES, TREES, fit_forest, log_shares
@@ -26,8 +27,8 @@ DEFAULT_C: Mapping[str, float] = {"svm": 1.0, "logistic": 10.0}
 """C where no image could be held out to choose it. Logistic regression wants more on features of
 unit length: its loss is flatter."""
 
-# On a few hundred images the luck of one deal decides between values of C: over 50 splits of
-# three sets of about 500, four deals chose better ones by 0.2 points on average. It costs little.
+# On a few hundred images the luck of one deal decides between values of C. On 80 overlapping
+# splits of three sets of about 500, four deals were better by 0.0, 0.3 and 0.3 points.
 _REPEATS = 4
 _SMALL = 1000
 
@@ -123,25 +124,25 @@ def fit_head(
     if kind == "forest":
         return _fit_forest(unit, codes, names, weight, group, trees=trees, seed=seed)
 
-    learner = _LINEAR[kind]
-    repeats = _REPEATS if len(codes) < _SMALL else 1
-    fold = deal_folds(codes, groups=group, folds=folds, repeats=repeats, seed=seed)
-    if fold is None:
-        c = DEFAULT_C[kind]
-        estimator = learner(c, class_weight=weight).fit(unit, codes)
-        return Head(kind, names, c, estimator, DEFAULT_TEMPERATURE[kind], (), None)
+    basis = Basis.of(unit)
+    del unit  # the basis holds a copy; on 30,000 images each is 150 MB
     row_weights = compute_sample_weight(weight, codes).astype(np.float32)
-    found = search_c(
-        unit, Rows(codes, len(names), row_weights, fold), loss=learner.loss, c_grid=c_grid
-    )
+    repeats = _REPEATS if len(codes) < _SMALL else 1
+    dealt = deal_folds(codes, groups=group, folds=folds, repeats=repeats, seed=seed)
+    whole = Rows.in_one_fold(codes, len(names), row_weights)
+    found = None
+    if dealt is not None:
+        found = search_c(basis, replace(whole, folds=dealt), loss=_LINEAR[kind].loss, c_grid=c_grid)
+    c = found.c if found else DEFAULT_C[kind]
+    estimator = _LINEAR[kind](c, class_weight=weight)
     return Head(
         kind=kind,
         labels=names,
-        c=found.c,
-        estimator=learner(found.c, class_weight=weight).fit(unit, codes),
-        temperature=fit_temperature(found.scores, codes),
-        search=found.points,
-        held_out_accuracy=max(point.accuracy for point in found.points),
+        c=c,
+        estimator=estimator.fit_rows(basis, whole, np.arange(len(names))),
+        temperature=fit_temperature(found.scores, codes) if found else DEFAULT_TEMPERATURE[kind],
+        search=found.points if found else (),
+        held_out_accuracy=max(point.accuracy for point in found.points) if found else None,
     )
 
 

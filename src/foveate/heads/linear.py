@@ -65,9 +65,20 @@ class _LinearHead(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise ValueError("There must be two labels or more to fit on, got 1 class")
         weights = compute_sample_weight(self.class_weight, y).astype(np.float32)
-        rows = Rows(codes, len(self.classes_), weights, np.zeros((1, len(codes)), np.intp))
-        loss = self.loss.of(rows, NOTHING_HELD).with_c(self.C)
-        basis = Basis.of(features)
+        rows = Rows.in_one_fold(codes, len(self.classes_), weights)
+        return self.fit_rows(Basis.of(features), rows, self.classes_)
+
+    def fit_rows(self, basis: Basis, rows: Rows, classes: NDArray[Any]) -> Self:
+        """Fit on rows that are checked and coded already, with a basis that others share.
+
+        Args:
+            basis: of the features.
+            rows: their labels and weights; `class_weight` is not looked at again.
+            classes: (K,) the label that each code stands for.
+        """
+        self.classes_ = classes
+        self.n_features_in_ = basis.axes.shape[1] - 1
+        loss: Loss = self.loss.of(rows, NOTHING_HELD).with_c(self.C)
         start = np.zeros((*loss.shape[:2], basis.size), np.float32)
         found = minimise(basis, loss, start, tol=self.tol, max_iter=self.max_iter)
         if not found.converged:

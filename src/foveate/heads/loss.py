@@ -37,6 +37,11 @@ class Rows:
     weights: Floats
     folds: NDArray[np.intp]
 
+    @classmethod
+    def in_one_fold(cls, codes: NDArray[np.intp], n_labels: int, weights: Floats) -> Rows:
+        """Rows that are never held out."""
+        return cls(codes, n_labels, weights, np.zeros((1, len(codes)), np.intp))
+
     def weights_without(self, held: NDArray[np.intp]) -> Floats:
         """(p, 1, n): the weights, 0 for the rows of the fold that each problem holds out."""
         kept = (self.folds != held[:, None, None]).all(1)

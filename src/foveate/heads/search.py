@@ -15,9 +15,10 @@ from .newton import minimise
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """The values of C that are tried."""
 
-# A fold's fit need only rank the values of C. Measured on EuroSAT features, the accuracies at
-# this tolerance are within 0.2 points of the converged ones, up to C = 10, in half the time.
-_TOLERANCE = 1e-2
+# A fold's fit need only rank the values of C. On 5,000 EuroSAT images the accuracies are within
+# 0.3 points of the converged ones from C = 0.1 up, and the SVM takes a third of the time. The
+# cross-entropy needs the smaller tolerance where C is small: it is nearly flat there.
+_TOLERANCE = {SquaredHinge: 1e-2, CrossEntropy: 1e-3}
 _MAX_STEPS = 30
 
 
@@ -55,7 +56,7 @@ class Search:
 
 
 def search_c(
-    features: NDArray[np.float32],
+    basis: Basis,
     rows: Rows,
     *,
     loss: type[SquaredHinge] | type[CrossEntropy],
@@ -64,18 +65,19 @@ def search_c(
     """Fit all folds for each C in ascending order, each from where the one before ended.
 
     Args:
-        features: (n, d) float32 of unit length.
+        basis: of the training features.
         rows: labels, weights, and folds as `deal_folds` numbers them.
         loss: what to minimise.
         c_grid: the values to try.
     """
-    basis = Basis.of(features)
     folds = np.arange(rows.folds.max() + 1)
     problems: Loss = loss.of(rows, folds)
     weights = np.zeros((*problems.shape[:2], basis.size), np.float32)
     points: list[SearchPoint] = []
     for c in sorted(c_grid):
-        found = minimise(basis, problems.with_c(c), weights, tol=_TOLERANCE, max_iter=_MAX_STEPS)
+        found = minimise(
+            basis, problems.with_c(c), weights, tol=_TOLERANCE[loss], max_iter=_MAX_STEPS
+        )
         weights = found.weights
         scores = _held_out_scores(basis, rows, weights.reshape(len(folds), -1, basis.size))
         points.append(_point(c, scores, rows))
