@@ -11,6 +11,6 @@ textures   dots, leopard spots, stripes
 
 from __future__ import annotations
 
-from foveate.demo.draw import draw_garments
+from foveate.demo.draw import COUNT, draw_garments
 
-__all__ = ["draw_garments"]
+__all__ = ["COUNT", "draw_garments"]

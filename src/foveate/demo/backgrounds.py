@@ -97,7 +97,7 @@ def room(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
 
 
 def _picture(image: Image.Image) -> Picture:
-    return np.moveaxis(np.asarray(image), 2, 0).astype(np.float32, order="C") / 255
+    return np.moveaxis(np.asarray(image), 2, 0).astype(np.float32, order="C") * np.float32(1 / 255)
 
 
 def _ink(colour: Colour) -> tuple[int, int, int]:

@@ -10,9 +10,9 @@ from foveate.demo.textures import noise
 
 
 def photographed(rng: np.random.Generator, picture: Picture) -> Image.Image:
-    """A photograph of a scene: one in five in poor light, as many out of focus."""
+    """A photograph of a scene: one in four in poor light, as many out of focus."""
     _, height, width = picture.shape
-    dim, blurred = rng.random() < 0.2, rng.random() < 0.22
+    dim, blurred = rng.random() < 0.25, rng.random() < 0.25
     exposure = rng.uniform(0.4, 0.7) if dim else rng.uniform(0.85, 1.12)
     warmth = rng.normal(0, 0.08 if dim else 0.035)
     contrast = rng.uniform(0.8, 1.12)

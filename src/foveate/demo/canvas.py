@@ -43,9 +43,12 @@ class View:
         yaw: float = 0.0,
         pitch: float = 0.0,
     ) -> View:
-        """Look at `focus` (figure units), shown at `at` (pixels).
+        """A figure seen from about 2 m away.
 
         Args:
+            focus: the point of the figure looked at.
+            at: where it is in the picture, in pixels.
+            scale: pixels per unit there.
             roll: turn in the picture, radians.
             yaw: turn about the vertical axis, radians; narrows the figure and its far side.
             pitch: the same about the horizontal axis.
@@ -103,7 +106,9 @@ class Creases:
         """Random ridges, more of them upright than lying.
 
         Args:
+            rng: where and how they lie.
             size: width and height of the picture in pixels.
+            count: how many.
             depth: about how far a ridge shifts the cloth, as a share of its width.
             width: half the width of a typical ridge in pixels.
             light: direction in which the light travels across the picture, a unit vector.
@@ -147,7 +152,7 @@ class Canvas:
         return self.rgb.shape[2], self.rgb.shape[1]
 
     def paint(self, view: View, shape: Shape, material: Colour | Texture, creases: Creases) -> None:
-        """Paint one shape: its colour or cloth, rounded towards the edges, creased if it is cloth."""
+        """Paint one shape, modelled by the light and, if it is cloth, by its folds."""
         outline = view.pixels(shape.outline)
         soft = view.scale * shape.soft
         box = self._box(outline, margin=COARSE + round(soft))
@@ -162,11 +167,12 @@ class Canvas:
             shade += shape.roundness * self._relief(fine, soft, mask.shape)
         if shape.creased:
             shade += creases.light[region]
+        colours: npt.NDArray[np.generic]
         if isinstance(material, Texture):
             shade *= np.float32(1 / 255)
             colours = material.at(*_cloth(view, shape, creases, box))
         else:
-            colours = material[:, None, None]
+            colours = material
         for channel, colour in zip(self.rgb, colours, strict=True):
             under = channel[region]
             under += mask * (colour * shade - under)
@@ -181,7 +187,7 @@ class Canvas:
     def _box(self, outline: Points, margin: int) -> tuple[int, int, int, int] | None:
         low = np.maximum(np.floor(outline.min(0)).astype(int) - margin, 0)
         high = np.minimum(np.ceil(outline.max(0)).astype(int) + margin, self.size)
-        if (high - low < COARSE).any():
+        if (high - low <= COARSE).any():
             return None
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 

@@ -20,11 +20,14 @@ SHARES = {"dotted": 121, "leopard": 137, "striped": 170}
 QUALITY = 85
 """Of the JPEG files."""
 
+COUNT = 428
+"""As many as the photographs of the tutorial that this demonstration follows."""
+
 
 def draw_garments(
     folder: Path,
     *,
-    count: int = 428,
+    count: int = COUNT,
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -36,7 +39,9 @@ def draw_garments(
     that are there are left as they are. A folder therefore belongs to one seed.
 
     Args:
+        folder: where the labels' folders go; made if it is not there.
         count: how many images in all; the labels keep their shares, with at least one each.
+        seed: another one gives other images.
         workers: threads; by default one for each processor.
         progress: called after each image with the number of images done, in the caller's thread.
 
@@ -70,15 +75,11 @@ def counts(count: int) -> dict[str, int]:
         raise SettingsError(
             f"{count} images cannot show {len(SHARES)} textures; ask for {len(SHARES)} or more."
         )
-    # One each, then the rest by largest remainder.
-    rest = count - len(SHARES)
-    total = sum(SHARES.values()) - len(SHARES)
-    exact = {label: rest * (share - 1) / total for label, share in SHARES.items()}
-    dealt = {label: int(part) for label, part in exact.items()}
-    by_remainder = sorted(exact, key=lambda label: dealt[label] - exact[label])
-    for label in by_remainder[: rest - sum(dealt.values())]:
-        dealt[label] += 1
-    return {label: 1 + part for label, part in dealt.items()}
+    # Webster's method, after one each: a larger count never takes an image from a label.
+    dealt = dict.fromkeys(SHARES, 1)
+    for _ in range(count - len(SHARES)):
+        dealt[max(SHARES, key=lambda label: SHARES[label] / (2 * dealt[label] + 1))] += 1
+    return dealt
 
 
 def _draw_file(path: Path, label: str, number: int, seed: int) -> None:

@@ -16,6 +16,7 @@ from foveate.demo.shapes import (
     heading,
     limb,
     mirrored,
+    point,
     points,
     smooth,
 )
@@ -66,7 +67,7 @@ def random_pose(rng: np.random.Generator, *, worn: bool) -> Pose:
     """Arms hanging, on the hip or in front of the body if worn; spread or hanging if not."""
     arms = []
     for side in (1, -1):
-        shoulder = points((0.74, 0.48))[0]
+        shoulder = point(0.74, 0.48)
         way = rng.choice(["down", "hip", "front"], p=[0.6, 0.24, 0.16]) if worn else "spread"
         if way == "down":
             out, bend = rng.uniform(0.06, 0.3), rng.uniform(-0.15, 0.1)
@@ -76,8 +77,8 @@ def random_pose(rng: np.random.Generator, *, worn: bool) -> Pose:
             out, bend = rng.uniform(0.05, 0.2), rng.uniform(-2.0, -1.4)
         else:
             out, bend = rng.uniform(0.12, 0.75), rng.uniform(-0.15, 0.1)
-        elbow = shoulder + 1.35 * points((np.sin(out), np.cos(out)))[0]
-        wrist = elbow + 1.2 * points((np.sin(out + bend), np.cos(out + bend)))[0]
+        elbow = shoulder + 1.35 * point(np.sin(out), np.cos(out))
+        wrist = elbow + 1.2 * point(np.sin(out + bend), np.cos(out + bend))
         arms.append(np.stack([shoulder, elbow, wrist]) * (side, 1))
     return Pose((arms[0], arms[1]))
 
@@ -114,37 +115,23 @@ def top(rng: np.random.Generator, cut: Cut, pose: Pose) -> Garment:
     neck = 0.5 if cut.neck in ("boat", "scoop") else 0.36
     waist = 0.74 + ease + rng.uniform(-0.03, 0.03)
     hip = 0.88 + ease
-    right = [
-        (neck, 0.02),
-        (0.96, 0.2),
-        (0.93 + 0.3 * ease, 0.5),
-        (0.86 + ease, 0.95),
-        (waist, 1.75),
-    ]
+    right = [(neck, 0.02), (0.96, 0.2), (0.93 + 0.3 * ease, 0.5)]
+    right.extend([(0.86 + ease, 0.95), (waist, 1.75)])
     if cut.hem > 2.7:
         right.append((hip + 0.25 * cut.flare, 2.6))
     right.extend([(hip + cut.flare, cut.hem - 0.15), (hip + cut.flare, cut.hem)])
     right.append((0.8 * hip, cut.hem + rng.uniform(0, 0.08)))
     hollow = [(0.0, depth)] if cut.neck == "v" else [(-0.6 * neck, depth), (0.6 * neck, depth)]
     outline = np.concatenate([mirrored(points(*right)), points(*hollow)])
-    back = smooth(
-        points((-neck, -0.02), (0, 0.1), (neck, -0.02), (neck, 0.5), (0, 1.1), (-neck, 0.5))
-    )
+    back = smooth(mirrored(points((0, 0.1), (neck, -0.02), (neck, 0.5), (0, 1.1))))
     garment = Garment(back=[Shape(back, "inside", roundness=0.2)])
     garment.body.append(cloth(smooth(outline)))
     for shoulder, elbow, wrist in pose.arms:
         garment.sleeves.extend(_sleeve(shoulder, elbow, wrist, cut))
     if cut.front == "open":
         gap = rng.uniform(0.1, 0.45)
-        wedge = points((-neck, 0), (neck, 0), (gap, 1.2), (gap + 0.1, cut.hem + 0.1))
-        garment.body.append(
-            cloth(
-                np.concatenate(
-                    [wedge, wedge[:1] * (1, 0) + (-gap - 0.1, cut.hem + 0.1), points((-gap, 1.2))]
-                ),
-                material="plain",
-            )
-        )
+        shirt = mirrored(points((neck, 0), (gap, 1.2), (gap + 0.1, cut.hem + 0.1)))
+        garment.body.append(cloth(shirt, material="plain"))
     if cut.front == "buttons":
         garment.front.extend(_placket(depth, cut.hem))
     if cut.neck == "collar":
@@ -156,7 +143,7 @@ def top(rng: np.random.Generator, cut: Cut, pose: Pose) -> Garment:
 
 def skirt(rng: np.random.Generator) -> Garment:
     """A skirt, from the waist down; what is worn above it is somebody else's."""
-    hem, flare = rng.uniform(3.1, 5.2), rng.uniform(0.0, 0.9)
+    hem, flare = rng.uniform(3.7, 5.2), rng.uniform(0.0, 0.9)
     right = points((0.74, 1.7), (0.98, 2.5), (0.98 + flare, hem), (0.5, hem + 0.08))
     band = box(-0.76, 1.62, 0.76, 1.82)
     return Garment(body=[cloth(smooth(mirrored(right))), cloth(smooth(band), material="trim")])
@@ -166,10 +153,10 @@ def scarf(rng: np.random.Generator) -> Garment:
     """A scarf: a loop round the neck and two ends that hang down."""
     ends = []
     for side in (-1, 1):
-        start = points((0.28 * side, 0.1))[0]
-        end = points((side * rng.uniform(0.2, 0.6), rng.uniform(1.5, 3.0)))[0]
+        start = point(0.28 * side, 0.1)
+        end = point(side * rng.uniform(0.2, 0.6), rng.uniform(1.5, 3.0))
         width = rng.uniform(0.24, 0.34)
-        aside = points((width, 0))[0]
+        aside = point(width, 0)
         strip = np.stack([start - aside, start + aside, end + aside, end - aside])
         ends.append(cloth(strip, origin=tuple(start), grain=heading(start, end)))
     loop = cloth(smooth(points((-0.62, 0.2), (-0.5, -0.28), (0.5, -0.28), (0.62, 0.2), (0, 0.62))))
@@ -177,7 +164,7 @@ def scarf(rng: np.random.Generator) -> Garment:
 
 
 def _sleeve(shoulder: Points, elbow: Points, wrist: Points, cut: Cut) -> list[Shape]:
-    """A sleeve in one or two pieces, the lower one first where it lies underneath."""
+    """A sleeve, in two pieces if it passes the elbow."""
     if cut.sleeve == 0:
         return []
     loose = 0.27 + 0.4 * cut.ease

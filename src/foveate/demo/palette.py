@@ -12,7 +12,8 @@ Colour: TypeAlias = npt.NDArray[np.float32]
 
 
 def _colours(codes: str) -> npt.NDArray[np.float32]:
-    return np.array([tuple(bytes.fromhex(code)) for code in codes.split()], np.float32) / 255
+    rows = [list(bytes.fromhex(code)) for code in codes.split()]
+    return np.array(rows, np.float32) * np.float32(1 / 255)
 
 
 CLOTH = _colours(
@@ -53,18 +54,18 @@ LEOPARD = tuple(
 def pick(rng: np.random.Generator, colours: npt.NDArray[np.float32]) -> Colour:
     """One of the rows, a little lighter or darker, so that no two images share a colour exactly."""
     colour = colours[rng.integers(len(colours))]
-    varied = colour * rng.uniform(0.9, 1.06) + rng.normal(0, 0.012, 3)
-    return np.clip(varied, 0, 1).astype(np.float32)
+    varied: Colour = (colour * rng.uniform(0.9, 1.06) + rng.normal(0, 0.012, 3)).astype(np.float32)
+    return varied.clip(0, 1)
 
 
-def tinted(colour: Colour, shade: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def tinted(colour: Colour, shade: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """One colour under a field of brightness, (h, w): (3, h, w) float32."""
     picture: npt.NDArray[np.float32] = colour[:, None, None] * shade.astype(np.float32)
     return picture
 
 
 def pick_against(rng: np.random.Generator, ground: Colour, contrast: float) -> Colour:
-    """A cloth colour that differs from `ground` by at least `contrast` (RGB distance, up to 1.7)."""
+    """A cloth colour at least `contrast` away from `ground` (distance in RGB, up to 1.7)."""
     distance = np.linalg.norm(CLOTH - ground, axis=1)
     far = CLOTH[distance >= min(contrast, float(distance.max()))]
     return pick(rng, far)

@@ -8,6 +8,7 @@ import numpy as np
 
 from foveate.demo.garments import Garment, Pose
 from foveate.demo.shapes import (
+    Points,
     Shape,
     along,
     box,
@@ -15,7 +16,9 @@ from foveate.demo.shapes import (
     ellipse,
     limb,
     mirrored,
+    point,
     points,
+    shifted,
     smooth,
 )
 
@@ -25,66 +28,35 @@ def worn_by_person(
 ) -> list[Shape]:
     """A person in the garment, in painting order.
 
-    Args:
-        dressed: whether to give them a plain top, the garment not being one.
-        legs: material of the legs, "trousers" or "skin".
+    They get a plain top if they are to be `dressed`, the garment not being one; `legs` are made of
+    "trousers" or "skin".
     """
     tilt, lift = rng.normal(0, 0.08), rng.uniform(-0.03, 0.05)
     long_hair = rng.random() < 0.55
     shapes = _hair_behind(rng, tilt) if long_hair else []
-    for side in (-1, 1):
-        hip, foot = points((0.42 * side, 2.7))[0], points((0.48 * side, 7.2))[0]
-        shapes.append(cloth(limb(hip, foot, 0.46, 0.2, cut=True), material=legs))
-        shorts = limb(hip, along(hip, foot, 0.2), 0.5, 0.48, cut=True)
-        shapes.append(cloth(shorts, material="trousers"))
-    hips = mirrored(points((0.74, 1.8), (0.88, 2.5), (0.86, 3.0)))
-    shapes.append(cloth(smooth(hips), material="trousers"))
-    shapes.extend(garment.back)
-    shapes.append(_skin(limb(points((0.3 * tilt, -0.6))[0], points((0, 0.1))[0], 0.24, 0.27)))
-    shapes.append(
-        _skin(
-            smooth(points((-0.6, 0.12), (0, -0.05), (0.6, 0.12), (0.5, 0.7), (0, 1.3), (-0.5, 0.7)))
-        )
-    )
-    bare = [
-        limb(*pair, *widths)
-        for arm in pose.arms
-        for pair, widths in (
-            ((arm[0], arm[1]), (0.24, 0.19)),
-            ((arm[1], arm[2]), (0.19, 0.14)),
-            ((arm[2], along(arm[1], arm[2], 1.22)), (0.15, 0.12)),
-        )
-    ]
+    shapes += [*_legs(legs), *garment.back]
+    shapes.append(_skin(limb(point(0.3 * tilt, -0.6), point(0, 0.1), 0.24, 0.27)))
+    chest = points((-0.6, 0.12), (0, -0.05), (0.6, 0.12), (0.5, 0.7), (0, 1.3), (-0.5, 0.7))
+    shapes.append(_skin(smooth(chest)))
     if dressed:
-        shapes.append(
-            cloth(
-                smooth(
-                    mirrored(points((0.4, 0), (0.95, 0.2), (0.85, 0.95), (0.75, 1.75), (0.85, 2.4)))
-                ),
-                material="plain",
-            )
-        )
-    shapes.extend(garment.body)
-    shapes.extend(_skin(outline) for outline in bare)
+        trunk = points((0.4, 0), (0.95, 0.2), (0.85, 0.95), (0.75, 1.75), (0.85, 2.4))
+        shapes.append(cloth(smooth(mirrored(trunk)), material="plain"))
+    shapes += garment.body
+    for arm in pose.arms:
+        shapes += _arm(arm)
     if dressed:
-        shapes.extend(
-            cloth(
-                limb(arm[i], arm[i + 1], 0.27 - 0.04 * i, 0.24 - 0.04 * i, cut=True),
-                material="plain",
-            )
+        shapes += [
+            cloth(limb(arm[i], arm[i + 1], wide, wide - 0.03, cut=True), material="plain")
             for arm in pose.arms
-            for i in (0, 1)
-        )
-    shapes.extend(garment.sleeves)
-    shapes.extend(garment.front)
-    shapes.extend(_head(rng, tilt, lift))
-    shapes.extend(_hair_before(rng, tilt, long_hair=long_hair))
-    return shapes
+            for i, wide in ((0, 0.27), (1, 0.23))
+        ]
+    shapes += [*garment.sleeves, *garment.front]
+    return [*shapes, *_head(rng, tilt, lift), *_hair_before(rng, tilt, long_hair=long_hair)]
 
 
 def worn_by_dummy(garment: Garment) -> list[Shape]:
     """The garment on a dressmaker's dummy."""
-    neck = limb(points((0, -0.35))[0], points((0, 0.3))[0], 0.24, 0.3)
+    neck = limb(point(0, -0.35), point(0, 0.3), 0.24, 0.3)
     stand = box(-0.05, 2, 0.05, 6)
     trunk = mirrored(
         points((0.3, 0), (0.9, 0.22), (0.8, 0.95), (0.7, 1.75), (0.84, 2.6), (0.6, 2.9))
@@ -102,7 +74,7 @@ def hung(garment: Garment) -> list[Shape]:
         [
             points((-0.02, -0.1), (-0.02, -0.5)),
             hook,
-            hook[::-1] * 0.84 + (0, -0.1),
+            shifted(hook[::-1] * 0.84, 0, -0.1),
             points((0.02, -0.5), (0.02, -0.1)),
         ]
     )
@@ -120,7 +92,7 @@ def laid(garment: Garment) -> list[Shape]:
 
 
 def occluder(rng: np.random.Generator) -> list[Shape]:
-    """Something in front of the garment: a jacket, a bag on its strap, leaves, a passer-by's arm."""
+    """Something in front of the garment: an open jacket, a bag, leaves, somebody's arm."""
     kind = rng.choice(["jacket", "bag", "leaves", "arm"], p=[0.35, 0.3, 0.2, 0.15])
     side = int(rng.choice([-1, 1]))
     if kind == "jacket":
@@ -136,50 +108,58 @@ def occluder(rng: np.random.Generator) -> list[Shape]:
         )
         return [cloth(smooth(half * (way, 1)), material="jacket") for way in (-1, 1)]
     if kind == "bag":
-        strap = limb(points((0.55 * -side, 0))[0], points((0.95 * side, 2.2))[0], 0.07, 0.07)
-        bag = smooth(box(-0.65, 2.0, 0.65, 3.0) + (0.95 * side, 0), 2)
+        strap = limb(point(0.55 * -side, 0), point(0.95 * side, 2.2), 0.07, 0.07)
+        bag = smooth(shifted(box(-0.65, 2.0, 0.65, 3.0), 0.95 * side))
         return [Shape(strap, "leather"), Shape(bag, "leather")]
     if kind == "arm":
-        start, end = (
-            points((2.4 * side, rng.uniform(0.5, 2)))[0],
-            points((rng.uniform(0, 0.5) * side, rng.uniform(0.8, 2)))[0],
-        )
+        start = point(2.4 * side, rng.uniform(0.5, 2))
+        end = point(rng.uniform(0, 0.5) * side, rng.uniform(0.8, 2))
         return [
             _skin(limb(start, end, 0.24, 0.15)),
             cloth(limb(start, along(start, end, 0.6), 0.32, 0.28), material="jacket"),
         ]
-    stem = points((side * rng.uniform(0.7, 1.5), 3.6))[0]
+    stem = point(side * rng.uniform(0.7, 1.5), 3.6)
     leaves = []
     for _ in range(7):
-        tip = rng.uniform((-0.4, -0.2), (0.4, 0.2)) * (2, 2) + stem + (0, -rng.uniform(0.6, 2.2))
+        tip = shifted(stem, rng.uniform(-0.8, 0.8), -rng.uniform(0.4, 2.4))
         middle, length = (stem + tip) / 2, np.hypot(*(tip - stem)) / 2
         tilt = math.atan2(tip[1] - stem[1], tip[0] - stem[0])
         leaves.append(Shape(ellipse(middle[0], middle[1], length, 0.16, tilt), "leaf", soft=0.12))
     return leaves
 
 
-def _skin(outline: np.ndarray) -> Shape:
+def _legs(material: str) -> list[Shape]:
+    """Both legs and, over them, the hips in trousers or shorts."""
+    shapes = []
+    for side in (-1, 1):
+        hip, foot = point(0.42 * side, 2.7), point(0.48 * side, 7.2)
+        shapes.append(cloth(limb(hip, foot, 0.46, 0.2, cut=True), material=material))
+        shorts = limb(hip, along(hip, foot, 0.2), 0.5, 0.48, cut=True)
+        shapes.append(cloth(shorts, material="trousers"))
+    hips = mirrored(points((0.74, 1.8), (0.88, 2.5), (0.86, 3.0)))
+    return [*shapes, cloth(smooth(hips), material="trousers")]
+
+
+def _arm(arm: Points) -> list[Shape]:
+    """A bare arm and its hand, from shoulder, elbow and wrist, (3, 2)."""
+    shoulder, elbow, wrist = arm
+    fingers = along(elbow, wrist, 1.22)
+    return [
+        _skin(limb(shoulder, elbow, 0.24, 0.19)),
+        _skin(limb(elbow, wrist, 0.19, 0.14)),
+        _skin(limb(wrist, fingers, 0.15, 0.12)),
+    ]
+
+
+def _skin(outline: Points) -> Shape:
     return Shape(outline, "skin", roundness=0.5, soft=0.18)
 
 
 def _head(rng: np.random.Generator, tilt: float, lift: float) -> list[Shape]:
     x, y = 0.6 * tilt, -0.95 + lift
     look = rng.uniform(-0.08, 0.08)
-    face = [
-        _skin(
-            smooth(
-                points(
-                    (x - 0.34, y - 0.35),
-                    (x, y - 0.58),
-                    (x + 0.34, y - 0.35),
-                    (x + 0.36, y + 0.1),
-                    (x + 0.14, y + 0.54),
-                    (x - 0.14, y + 0.54),
-                    (x - 0.36, y + 0.1),
-                )
-            )
-        )
-    ]
+    cheek = points((0, -0.58), (0.34, -0.35), (0.36, 0.1), (0.14, 0.54))
+    face = [_skin(shifted(smooth(mirrored(cheek)), x, y))]
     for side in (-1, 1):
         eye = x + look + 0.15 * side
         face.append(Shape(ellipse(eye, y - 0.02, 0.05, 0.028), "eye", roundness=0))
@@ -192,7 +172,7 @@ def _head(rng: np.random.Generator, tilt: float, lift: float) -> list[Shape]:
 def _hair_behind(rng: np.random.Generator, tilt: float) -> list[Shape]:
     fall = rng.uniform(0.1, 1.1)
     right = points((0.3, -1.62), (0.52, -1.2), (0.55, -0.5), (0.62, fall), (0.3, fall + 0.15))
-    return [Shape(smooth(mirrored(right)) + (0.5 * tilt, 0), "hair", roundness=0.5, soft=0.25)]
+    return [Shape(shifted(smooth(mirrored(right)), 0.5 * tilt), "hair", roundness=0.5, soft=0.25)]
 
 
 def _hair_before(rng: np.random.Generator, tilt: float, *, long_hair: bool) -> list[Shape]:
@@ -208,7 +188,7 @@ def _hair_before(rng: np.random.Generator, tilt: float, *, long_hair: bool) -> l
         (part, -1.32),
         (-0.33, -1.18),
     )
-    shapes = [Shape(smooth(cap + (x, 0)), "hair", roundness=0.4, soft=0.2)]
+    shapes = [Shape(shifted(smooth(cap), x), "hair", roundness=0.4, soft=0.2)]
     if long_hair and rng.random() < 0.6:
         for side in (-1, 1):
             fall = rng.uniform(0.0, 1.3)
@@ -221,6 +201,6 @@ def _hair_before(rng: np.random.Generator, tilt: float, *, long_hair: bool) -> l
                 (0.36, -0.2),
             )
             shapes.append(
-                Shape(smooth(lock * (side, 1) + (x, 0)), "hair", roundness=0.5, soft=0.15)
+                Shape(shifted(smooth(lock * (side, 1)), x), "hair", roundness=0.5, soft=0.15)
             )
     return shapes

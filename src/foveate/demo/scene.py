@@ -54,9 +54,9 @@ SHOTS = {
     ),
     "dummy": Shot(0.08, (studio, plaster, bricks, room), (3.4, 5.0), (1.2, 1.4), racked=0.4),
     "table": Shot(0.1, (boards, boards, plaster), (3.2, 5.0), (1.3, 1.5), roll=0.45, shadow=True),
-    "torso": Shot(0.17, ANYWHERE, (2.8, 3.8), (0.9, 1.5)),
+    "torso": Shot(0.15, ANYWHERE, (2.8, 3.8), (0.9, 1.5)),
     "half": Shot(0.15, ANYWHERE, (4.2, 5.5), (0.7, 1.4)),
-    "full": Shot(0.09, ANYWHERE, (7.5, 10), (2.3, 2.9)),
+    "full": Shot(0.11, ANYWHERE, (7.5, 10), (2.3, 2.9)),
     "detail": Shot(0.08, ANYWHERE, (1.4, 2.4), (0.9, 1.7)),
 }
 
@@ -123,8 +123,8 @@ def _view(rng: np.random.Generator, shot: Shot, size: tuple[int, int]) -> View:
 
 
 def _materials(rng: np.random.Generator, label: str, view: View) -> Materials:
-    """What everything is made of; the pattern repeats every 1.3 to 9 cm."""
-    pitch = view.scale * math.exp(rng.uniform(math.log(0.06), math.log(0.42)))
+    """What everything is made of; the pattern repeats every 1.1 to 9 cm."""
+    pitch = view.scale * math.exp(rng.uniform(math.log(0.052), math.log(0.42)))
     return {
         "cloth": TEXTURES[label](rng, max(3.5, pitch)),
         "plain": pick(rng, CLOTH),

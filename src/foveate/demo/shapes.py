@@ -44,7 +44,7 @@ class Shape:
     def moved(self, right: float, down: float) -> Shape:
         """The same somewhere else."""
         origin = (self.origin[0] + right, self.origin[1] + down)
-        return replace(self, outline=self.outline + (right, down), origin=origin)
+        return replace(self, outline=shifted(self.outline, right, down), origin=origin)
 
 
 def cloth(
@@ -63,6 +63,16 @@ def cloth(
 def points(*corners: tuple[float, float]) -> Points:
     """Corners as an array."""
     return np.array(corners, np.float64)
+
+
+def point(x: float, y: float) -> Points:
+    """One point, (2,)."""
+    return np.array([x, y], np.float64)
+
+
+def shifted(outline: Points, right: float, down: float = 0.0) -> Points:
+    """The same outline somewhere else."""
+    return outline + point(right, down)
 
 
 def mirrored(right: Points) -> Points:
@@ -98,8 +108,7 @@ def limb(
 ) -> Points:
     """A bar between two points, of these half widths, with round ends.
 
-    Args:
-        cut: whether the far end is cut straight, as sleeves and trouser legs are.
+    With `cut` the far end is straight, as on sleeves and trouser legs.
     """
     towards = math.atan2(end[1] - start[1], end[0] - start[0])
     turn = np.linspace(0, math.pi, 2 if cut else 9)

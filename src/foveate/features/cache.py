@@ -1,6 +1,6 @@
 """Features kept on disk, by image id, one folder per backbone and preprocessing.
 
-A folder holds Parquet files of up to a thousand images each with the columns `id` and `features`.
+A folder holds Parquet files of a few hundred images each with the columns `id` and `features`.
 A file appears whole or not at all, so a run can be killed at any moment; what it had written is
 found again. Two runs may write to the same folder at once.
 """
@@ -21,7 +21,7 @@ from foveate.backbones import Card
 from foveate.files import atomic_write
 from foveate.image import Resize
 
-ROWS_PER_FILE = 1024
+ROWS_PER_FILE = 256
 SECONDS_BETWEEN_WRITES = 3.0
 DECODER = 1
 """Raised whenever decode or resize change what pixels come out."""

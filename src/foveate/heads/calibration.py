@@ -28,9 +28,10 @@ def fit_temperature(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> flo
     """The temperature with the least negative log-likelihood on held-out scores.
 
     Scores that separate the labels perfectly would want temperature 0, which no finite set can
-    justify. So the targets are not 0 and 1 but the mean of the posterior under a uniform
-    prior, (n + 1)/(n + K) for the label and 1/(n + K) for the others: J. Platt, Probabilistic
-    outputs for support vector machines, 1999, section 2.2, carried over to K labels.
+    justify. So the targets are not 1 and 0 but what the rule of succession expects after n right
+    answers: (n + 1)/(n + 2) for the label, and 1/(n + 2) for all others together. For two labels
+    that is J. Platt, Probabilistic outputs for support vector machines, 1999, section 2.2, with
+    both labels counted together.
 
     Args:
         scores: (n, K) float32, of images that the scoring fit did not see.
@@ -42,8 +43,8 @@ def fit_temperature(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> flo
     n, n_labels = scores.shape
     centred = scores - scores.max(1, keepdims=True)
     own = centred[np.arange(n), codes]
-    smoothed = n * own.sum(dtype=np.float64) + centred.sum(dtype=np.float64)
-    wanted = float(smoothed) / (n + n_labels)
+    others = (centred.sum(dtype=np.float64) - own.sum(dtype=np.float64)) / (n_labels - 1)
+    wanted = float(((n + 1) * own.sum(dtype=np.float64) + others) / (n + 2))
 
     def loss(log_temperature: float) -> float:
         slope = math.exp(-log_temperature)

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .basis import Basis
-from .loss import NOTHING_HELD, CrossEntropy, Rows, SquaredHinge
+from .loss import NOTHING_HELD, CrossEntropy, Loss, Rows, SquaredHinge
 from .newton import minimise
 from .norm import softmax
 

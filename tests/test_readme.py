@@ -1,0 +1,68 @@
+"""What the README shows, works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw_folder
+from PIL import Image
+
+from foveate.cli import run
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    draw_folder(tmp_path / "photos", 5)
+    draw_folder(tmp_path / "new-photos", 2, first=20)
+    image = Image.open(tmp_path / "photos" / "dots" / "0.png").resize((300, 260))
+    image.save(tmp_path / "new.jpg", quality=95)
+    return tmp_path
+
+
+def test_every_command_line(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("foveate ")]
+    assert len(commands) >= 6
+    for command in commands:
+        assert run(command[1:]) == 0, command
+
+
+def test_every_command_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    names = re.findall(r"^\| `foveate ([a-z]+)", README, re.MULTILINE)
+    assert run(["--help"]) == 0
+    shown = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(names) == sorted(shown)
+
+
+def test_python(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story, plain = blocks("python")
+    exec(compile(story, "README.md", "exec"), {})
+    assert (workplace / "report.html").is_file()
+    exec(compile(plain, "README.md", "exec"), {})
+    import foveate as fv
+
+    label = capsys.readouterr().out.strip()
+    prediction = fv.load("model.onnx").predict("new.jpg")
+    assert label == prediction.label
+
+
+def test_plain_onnxruntime_gives_our_probabilities(workplace: Path) -> None:
+    import foveate as fv
+
+    fv.train("photos/").save("model.onnx")
+    _, plain = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(plain, "README.md", "exec"), names)
+    ours = fv.load("model.onnx").predict("new.jpg").probabilities
+    np.testing.assert_allclose(names["probabilities"][0], list(ours.values()), atol=0.05)
