@@ -51,8 +51,9 @@ def page() -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make bench` from `benchmarks/results/*.json`. Every figure was measured, with the",
-        "competitor in the same run where there is one. Times move with the machine; trust ratios.",
+        "Made by `make bench` from `benchmarks/results/*.json`. Every figure was measured, with",
+        "the competitor in the same run where there is one. Times move with the machine: trust",
+        "the ratios.",
     ]
     for name in BENCHMARKS:
         if name not in found:

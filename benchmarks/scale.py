@@ -39,7 +39,7 @@ def main() -> Result:
     return Result(
         "30,000 files",
         [
-            f"Made from {SOURCE.name} by shifts of up to 3 pixels and re-encoding, {COPIES} of each.",
+            f"Made from {SOURCE.name} by shifts of up to 3 pixels and re-encoding, {COPIES} each.",
             f"featurize: {every.json['images_per_second']} images/s; "
             f"second train by stage, seconds: {result['seconds']}; C = {result['c']}, "
             f"{result['n_train']} to train, {result['n_test']} to test, "

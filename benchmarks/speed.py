@@ -53,9 +53,9 @@ def main() -> Result:
     return Result(
         "Bytes on disk to features",
         [
-            f"{len(list(SOURCE.rglob('*.*')))} photos of up to 720 px, EfficientNet-Lite0 at 224 px, "
-            f"{usable_cores()} cores, medians of {ROUNDS} rounds in which all take turns; ratios are "
-            "taken within a round.",
+            f"{len(list(SOURCE.rglob('*.*')))} photos of up to 720 px, EfficientNet-Lite0 at 224 "
+            f"px, {usable_cores()} cores, medians of {ROUNDS} rounds in which all take turns; "
+            "ratios are taken within a round.",
             f"d = {d:.0f} images/s decode and resize alone, m = {m:.0f} images/s network alone, "
             f"bound 1 / (1/d + 1/m) = {bound:.0f} images/s, reached {rate:.0f}.",
             "foveate's figure includes listing, hashing and the perceptual hash of every file.",

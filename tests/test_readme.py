@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_folder
 from PIL import Image
 
+from conftest import draw_folder
 from foveate.cli import run
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -51,7 +51,24 @@ def test_train_json_keeps_the_contract(
     patterns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run_json(capsys, "train", patterns, "--out", tmp_path / "m.onnx", *SMALL)
-    promised = ["model", "report", "run", "backbone", "resolution", "classifier", "c", "n_train", "n_test", "accuracy", "accuracy_ci95", "class_average_accuracy", "per_class", "quarantined", "images_per_second", "seconds"]
+    promised = [
+        "model",
+        "report",
+        "run",
+        "backbone",
+        "resolution",
+        "classifier",
+        "c",
+        "n_train",
+        "n_test",
+        "accuracy",
+        "accuracy_ci95",
+        "class_average_accuracy",
+        "per_class",
+        "quarantined",
+        "images_per_second",
+        "seconds",
+    ]
     assert set(promised) <= set(result)
     assert result["n_train"] + result["n_test"] + result["quarantined"] == 36
     assert result["accuracy_ci95"][0] <= result["accuracy"] <= result["accuracy_ci95"][1]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_folder
 from numpy.typing import NDArray
 
+from conftest import draw_folder
 from foveate.catalog import FactStore, open_workspace, read_source
 from foveate.errors import Reason
 from foveate.features import FeatureCache, Featurizer, Rate, featurize
@@ -74,9 +74,7 @@ def test_every_image_has_its_own_features(tmp_path: Path, run: Featurize) -> Non
     assert rate.images == 25
 
 
-def test_second_run_computes_nothing(
-    patterns: Path, run: Featurize, network: MeanColour
-) -> None:
+def test_second_run_computes_nothing(patterns: Path, run: Featurize, network: MeanColour) -> None:
     first, *_ = run(patterns)
     computed = network.images
     second, rate, _ = run(patterns)
@@ -119,7 +117,7 @@ def test_bad_files_are_refused_and_counted(tmp_path: Path, run: Featurize) -> No
     (folder / "dots" / "text.jpg").write_text("not an image")
     cut = (folder / "dots" / "0.png").read_bytes()[:-200]
     (folder / "dots" / "cut.png").write_bytes(cut)
-    catalog, _, cache = run(folder)
+    catalog, *_ = run(folder)
     assert len(catalog.rows) == 12
     assert {Path(row.path).name: row.facts.reason for row in catalog.quarantine} == {
         "empty.png": Reason.EMPTY,

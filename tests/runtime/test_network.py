@@ -64,9 +64,7 @@ def test_runtimes_agree_in_float32(pack: bytes, pixels: NDArray[np.uint8]) -> No
 
 
 def test_precision_is_told(pack: bytes) -> None:
-    network = open_network(
-        pack, resolution=RESOLUTION, precision="float32", runtime="openvino"
-    )
+    network = open_network(pack, resolution=RESOLUTION, precision="float32", runtime="openvino")
     assert (network.runtime, network.precision) == ("openvino", "float32")
 
 
