@@ -85,9 +85,9 @@ def test_every_wrong_value_is_named() -> None:
 def test_flags_win_over_assignments_and_these_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "foveate.toml").write_text("seed = 1\nfolds = 3\ntrees = 10\nexclude = ['a']\n")
     settings = make_settings(
-        tmp_path, ["folds=4", "trees=20", "trees=25"], {"trees": 30, "seed": None}
+        tmp_path, ["folds=4", "trees=70", "trees=75"], {"trees": 90, "seed": None}
     )
-    assert (settings.seed, settings.folds, settings.trees) == (1, 4, 30)
+    assert (settings.seed, settings.folds, settings.trees) == (1, 4, 90)
     assert settings.exclude == ("a",)
 
 

@@ -117,7 +117,11 @@ class LinearSVM(_LinearHead):
     """A linear support vector machine, one label against the rest.
 
     Minimises ½‖(w, b)‖² + C Σ cᵢ max(0, 1 − yᵢ(w·xᵢ + b))² for each label: the objective of
-    scikit-learn's ``LinearSVC()``, found in seconds where liblinear takes minutes.
+    scikit-learn's ``LinearSVC()``. On 22,500 images of 1,280 features and 10 labels a fit takes
+    seconds; liblinear's took 40 s at C = 1.
+
+    With "balanced" or other weights and three labels or more it differs from ``LinearSVC``, which
+    weighs only the rows of the label itself, and the rest by 1.
 
     Args:
         C: the weight of the data against the penalty, > 0.
