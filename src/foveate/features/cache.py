@@ -69,7 +69,10 @@ class FeatureCache:
             path = self._folder / f"{uuid.uuid4().hex}.parquet"
             table = pa.table({"id": self._fresh_ids, "features": as_arrow(np.stack(self._fresh))})
             with atomic_write(path, durable=False) as file:
-                pq.write_table(table, file, compression="none")
+                # Floats gain nothing from a dictionary, and making one takes ten times as long.
+                pq.write_table(
+                    table, file, compression="none", use_dictionary=False, write_statistics=False
+                )
             self._files_of |= dict.fromkeys(self._fresh_ids, path)
             self._fresh_ids, self._fresh = [], []
         self._written = time.monotonic()

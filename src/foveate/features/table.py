@@ -34,7 +34,10 @@ def write_features(path: Path, catalog: Catalog, cache: FeatureCache) -> None:
     rows_of: dict[str, list[tuple[str, str | None]]] = {}
     for row in catalog.usable:
         rows_of.setdefault(row.facts.id, []).append((row.path, row.entry.label))
-    with atomic_write(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with (
+        atomic_write(path) as file,
+        pq.ParquetWriter(file, schema, use_dictionary=["label"], write_statistics=False) as writer,
+    ):
         for ids, features in cache.batches(rows_of):
             take = [i for i, image in enumerate(ids) for _ in rows_of[image]]
             rows = [row for image in ids for row in rows_of[image]]

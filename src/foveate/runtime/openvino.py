@@ -74,7 +74,10 @@ class OpenVinoNetwork:
         batch = len(pixels)
         if batch not in requests:
             requests[batch] = self._compile(batch).create_infer_request()
-        outputs = requests[batch].infer([np.ascontiguousarray(pixels)])
+        # Shared: OpenVINO reads the pixels where they are, and the features are copied once, here.
+        outputs = requests[batch].infer(
+            [np.ascontiguousarray(pixels)], share_inputs=True, share_outputs=True
+        )
         features: NDArray[np.float32] = outputs[0].copy()
         return features
 
