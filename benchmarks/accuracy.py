@@ -102,8 +102,9 @@ def main() -> Result:
 
 
 def _features(prepared: Prepared) -> dict[str, NDArray[np.float32]]:
-    found = prepared.features_of(prepared.catalog.labelled)
-    return dict(zip(found.ids, found.values, strict=True))
+    rows = prepared.catalog.labelled
+    ids = [row.facts.id for row in rows]
+    return dict(zip(ids, prepared.features_of(rows), strict=True))
 
 
 def _accuracy(

@@ -21,7 +21,7 @@ from foveate.image import Resize, open_image
 from foveate.runtime import open_network, usable_cores
 
 SOURCE = DATA / "fashion_texture"
-ROUNDS = 5
+ROUNDS = 3
 TIMES_PLAIN, TIMES_TUNED, SHARE_OF_BOUND = 12.0, 5.5, 0.85
 
 

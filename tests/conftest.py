@@ -6,7 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("foveate", deadline=None)
+settings.load_profile("foveate")
 
 LABELS = ("checks", "dots", "stripes")
 

@@ -157,12 +157,11 @@ def featurize(source: str | Path, *, limit: int | None = None, **settings: objec
     made = make_settings(_project(source), flags=settings)
     prepared, _ = pipeline.featurize(source, made, limit=limit)
     rows = prepared.catalog.usable
-    found = prepared.features_of(rows)
     return Features(
-        found.ids,
+        tuple(row.facts.id for row in rows),
         tuple(row.path for row in rows),
         tuple(row.entry.label for row in rows),
-        found.values,
+        prepared.features_of(rows),
     )
 
 

@@ -136,7 +136,7 @@ def train(
     )
     with watch.stage("head"):
         head = fit_head(
-            prepared.features_of(trained).values,
+            prepared.features_of(trained),
             [str(row.entry.label) for row in trained],
             kind=settings.classifier,
             c_grid=settings.c,

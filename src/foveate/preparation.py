@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ Progress = Callable[[str, int, int], None]
 """Told the stage, how many images are done, of how many."""
 
 MIN_LABELS = 2
+MIN_IMAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +55,6 @@ class Extractor:
     onnx_bytes: bytes
     card: Card
     resize: Resize
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """Features of n images.
-
-    Attributes:
-        ids: n image ids.
-        values: (n, d) float32.
-    """
-
-    ids: tuple[str, ...]
-    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +77,13 @@ class Prepared:
     cache: FeatureCache | None
     rate: Rate
 
-    def features_of(self, rows: Sequence[ImageRow]) -> Features:
-        """The features of some usable rows, in their order.
+    def features_of(self, rows: Sequence[ImageRow]) -> NDArray[np.float32]:
+        """The features (n, d) of n usable rows, in their order.
 
         Raises:
             ValueError: the source was only inspected.
         """
-        ids = tuple(row.facts.id for row in rows)
-        return Features(ids, self._cache.load(ids))
+        return self._cache.load([row.facts.id for row in rows])
 
     def batches(self, ids: Collection[str]) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """The same in pieces, in no particular order: memory does not grow with their number.
@@ -142,7 +130,7 @@ def labelled_source(source: str | Path, settings: Settings) -> Source:
 
     Raises:
         SourceError: it has no labels, or only one.
-        TooFewImages: a label has no files at all.
+        TooFewImages: a label has no files at all, or only one.
     """
     listed = read_source(source).without(settings.exclude)
     if not listed.labels:
@@ -160,6 +148,13 @@ def labelled_source(source: str | Path, settings: Settings) -> Source:
             f"There is only one label, ‘{listed.labels[0]}’; a classifier needs at least two to "
             "choose from. Add a subfolder with images of something else."
         )
+    files = Counter(entry.label for entry in listed.entries)
+    for label in listed.labels:
+        if files[label] < MIN_IMAGES:  # said before hours are spent on the other labels
+            raise TooFewImages(
+                f"‘{label}’ has 1 image; at least 2 are needed, one to train and one to test on. "
+                f"Add images or leave the label out with `--exclude {label}`."
+            )
     if settings.test_list:
         listed = read_test_list(settings.test_list, listed)
     return listed

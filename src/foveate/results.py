@@ -149,8 +149,8 @@ def training_notes(training: Training) -> list[str]:
         notes.append(f"{unlabelled} images have no label and were not used.")
     if not training.head.search and training.head.c is not None:
         notes.append(
-            "Too few images to choose C by cross-validation: it was left at its default, and the "
-            "probabilities are not calibrated."
+            "Too few images for cross-validation: C and the calibration of the probabilities were "
+            "left at their defaults."
         )
     return notes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,13 +50,18 @@ class OpenVinoNetwork:
             # The decoding threads move between cores; pinned streams would get in their way.
             "ENABLE_CPU_PINNING": False,
         }
-        self._compiled: dict[int, openvino.CompiledModel] = {}
+        self._workers = workers
+        self._idle: dict[int, SimpleQueue[openvino.InferRequest]] = {}
         self._lock = threading.Lock()
-        self._local = threading.local()
 
     def prepare(self) -> None:
-        """Compile for full batches now rather than at the first call."""
-        self._compile(self.batch)
+        """Compile for full batches, and run once in every stream: the first run is the slowest."""
+        requests = self._requests(self.batch)
+        pixels = np.zeros((self.batch, self._resolution, self._resolution, 3), np.uint8)
+        warm = [requests.get() for _ in range(self._workers)]
+        for request in warm:
+            request.infer([pixels])
+            requests.put(request)
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
@@ -70,21 +76,26 @@ class OpenVinoNetwork:
         return np.concatenate(parts)
 
     def _infer(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        requests = self._local.__dict__.setdefault("requests", {})
-        batch = len(pixels)
-        if batch not in requests:
-            requests[batch] = self._compile(batch).create_infer_request()
-        # Shared: OpenVINO reads the pixels where they are, and the features are copied once, here.
-        outputs = requests[batch].infer(
-            [np.ascontiguousarray(pixels)], share_inputs=True, share_outputs=True
-        )
-        features: NDArray[np.float32] = outputs[0].copy()
+        requests = self._requests(len(pixels))
+        request = requests.get()
+        try:
+            # Shared: OpenVINO reads the pixels where they are; the features are copied once, here.
+            outputs = request.infer(
+                [np.ascontiguousarray(pixels)], share_inputs=True, share_outputs=True
+            )
+            features: NDArray[np.float32] = outputs[0].copy()
+        finally:
+            requests.put(request)
         return features
 
-    def _compile(self, batch: int) -> openvino.CompiledModel:
+    def _requests(self, batch: int) -> SimpleQueue[openvino.InferRequest]:
+        """As many requests as workers, for this batch; a thread takes one and gives it back."""
         with self._lock:
-            if batch not in self._compiled:
+            if batch not in self._idle:
                 model = self._model.clone()
                 model.reshape([batch, self._resolution, self._resolution, 3])
-                self._compiled[batch] = self._core.compile_model(model, "CPU", self._options)
-            return self._compiled[batch]
+                compiled = self._core.compile_model(model, "CPU", self._options)
+                self._idle[batch] = SimpleQueue()
+                for _ in range(self._workers):
+                    self._idle[batch].put(compiled.create_infer_request())
+            return self._idle[batch]
