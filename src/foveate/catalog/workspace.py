@@ -21,6 +21,7 @@ from foveate.errors import SourceError
 from foveate.files import digest, printable
 
 SECONDS_BETWEEN_WRITES = 3.0
+ROWS_BETWEEN_WRITES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ class FactStore:
     def add(self, entry: Entry, facts: Facts) -> None:
         """Remember what an inspection found; written to disk within a few seconds."""
         self._fresh.append(ImageRow(entry, facts))
-        if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
+        waited = time.monotonic() - self._written > SECONDS_BETWEEN_WRITES
+        if waited or len(self._fresh) >= ROWS_BETWEEN_WRITES:
             self.flush()
 
     def flush(self) -> None:
