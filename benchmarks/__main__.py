@@ -1,6 +1,7 @@
 """Run the benchmarks: `python -m benchmarks [NAME…]`.
 
-Each writes `benchmarks/results/NAME.json`; `docs/benchmarks.md` is then made from all of those.
+Each writes `benchmarks/results/NAME.json`; `docs/benchmarks.md` is then made from all of those and
+`benchmarks/notes.md`.
 Exits with 1 where a promise is not kept.
 """
 
@@ -78,7 +79,8 @@ def page() -> str:
             header, *rows = result["table"]
             lines += ["", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
             lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    notes = (ROOT / "benchmarks" / "notes.md").read_text()
+    return "\n".join(lines) + "\n\n" + notes
 
 
 if __name__ == "__main__":
