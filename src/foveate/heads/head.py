@@ -34,7 +34,7 @@ _REPEATS = 4
 _SMALL = 1000
 # Above this many rows, C is chosen on a part of them: the choice between powers of ten does not
 # need more, and the search is by far the longest part of a fit.
-_SEARCHED = 8000
+_SEARCHED = 5000
 
 _LINEAR = {"svm": LinearSVM, "logistic": LogisticRegression}
 
@@ -103,7 +103,7 @@ def fit_head(
         c_grid: the values of C to try.
         class_weight: weights by label (1 where it names none); "balanced" gives every label the
             same total.
-        folds: of the cross-validation, on about 8,000 rows where there are more; fewer where a
+        folds: of the cross-validation, on about 5,000 rows where there are more; fewer where a
             label has fewer images. Below 1,000 images they are dealt four times.
         seed: of the folds and of the forest.
         trees: of the forest.
