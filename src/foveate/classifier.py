@@ -150,7 +150,7 @@ class Classifier:
         errors: list[str | None] = []
         for image in images:
             try:
-                pixels.append(_pixels(image, self.resize))
+                pixels.append(image_pixels(image, self.resize))
                 errors.append(None)
             except ImageRefused as refusal:
                 errors.append(str(refusal))
@@ -190,7 +190,12 @@ def load_classifier(path: str | Path, *, precision: Precision = "auto") -> Class
         raise ModelFileError(f"‘{path}’: {error}") from None
 
 
-def _pixels(image: ImageLike, resize: Resize) -> NDArray[np.uint8]:
+def image_pixels(image: ImageLike, resize: Resize) -> NDArray[np.uint8]:
+    """Pixels (resolution, resolution, 3) uint8 RGB of one image.
+
+    Raises:
+        ImageRefused: it cannot be read or used.
+    """
     if isinstance(image, np.ndarray):
         return resize_pixels(image, resize)
     if isinstance(image, bytes):

@@ -20,11 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 from foveate import __version__, files
 from foveate.backbones import find_backbone
 from foveate.catalog import Entry, FactStore, Source, user_cache
-from foveate.classifier import ImageLike
+from foveate.classifier import ImageLike, image_pixels
 from foveate.errors import ImageRefused
 from foveate.features import FeatureCache, Featurizer, feature_key, featurize
 from foveate.heads import C_GRID, HeadKind, fit_head
-from foveate.image import Limits, Resize, ResizeRule, open_image, resize_pixels
+from foveate.image import Limits, Resize, ResizeRule
 from foveate.model_file import Summary, compose
 from foveate.runtime import Precision, open_network
 
@@ -223,7 +223,7 @@ def _featurize(
         workers=estimator.workers,
     )
     if not all(isinstance(image, str | Path) for image in X):
-        pixels = [_pixels(image, resize) for image in X]
+        pixels = [image_pixels(image, resize) for image in X]
         return network.run(np.stack(pixels))
     key = feature_key(backbone.card, resize, network.precision)
     cache = FeatureCache(user_cache() / "features" / key, backbone.card.dimension)
@@ -239,10 +239,3 @@ def _featurize(
         if row.facts.reason is not None:
             raise ImageRefused(row.facts.reason, f"{row.path}: {row.facts.detail}")
     return cache.load([row.facts.id for row in catalog.rows])
-
-
-def _pixels(image: ImageLike, resize: Resize) -> NDArray[np.uint8]:
-    if isinstance(image, np.ndarray):
-        return resize_pixels(image, resize)
-    data = image if isinstance(image, bytes) else files.read_bytes(str(image))
-    return open_image(data).pixels(resize)

@@ -18,7 +18,7 @@ def _group() -> None:
 @app.command(name="list")
 def list_backbones(
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """List the backbones that are here."""
     from foveate import backbones

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, print_table
 from foveate.cli.shared import check_can_write, find_project
-
-if TYPE_CHECKING:
-    from foveate.catalog import Catalog, Duplicates
-
-TINY = 32
-"""Images with a side below this hold next to nothing that a network could see."""
 
 Source = Annotated[
     str,
@@ -34,33 +30,31 @@ def check(
     assignments: options.Assignments = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Say what is wrong with the images: refused, tiny, copies, contradictory labels."""
     from foveate import pipeline
+    from foveate.catalog import TINY, find_problems
     from foveate.settings import make_settings
 
     settings = make_settings(find_project(source), assignments or (), {"workers": workers})
     with ProgressBar(quiet=quiet) as progress:
         prepared, duplicates = pipeline.inspect(source, settings, limit=limit, progress=progress)
     prepared.store.close(prepared.catalog)
-    found = _findings(prepared.catalog, duplicates)
+    found = find_problems(prepared.catalog, duplicates)
     if as_json:
-        print_json(found)
+        print_json(found.to_json())
         return
     counts = prepared.catalog.label_counts()
     print_table(["label", "images"], [[label, f"{counts[label]:,}"] for label in sorted(counts)])
     print()
     for title, lines in (
-        (
-            "refused",
-            [f"{row['path']}: {row['reason']}: {row['detail']}" for row in found["refused"]],
-        ),
-        ("without a label", found["unlabelled"]),
-        (f"tiny (a side under {TINY} px)", found["tiny"]),
-        ("copies of each other", [" = ".join(paths) for paths in found["duplicates"]]),
-        ("the same image under two labels", [" = ".join(p) for p in found["contradictory"]]),
-        ("copies on both sides of the given split", [" = ".join(p) for p in found["leaks"]]),
+        ("refused", [f"{one.path}: {one.reason}: {one.detail}" for one in found.refused]),
+        ("without a label", found.unlabelled),
+        (f"tiny (a side under {TINY} px)", found.tiny),
+        ("copies of each other", [" = ".join(paths) for paths in found.duplicates]),
+        ("the same image under two labels", [" = ".join(paths) for paths in found.contradictory]),
+        ("copies on both sides of the given split", [" = ".join(paths) for paths in found.leaks]),
     ):
         print(f"{len(lines)} {title}")
         for line in lines:
@@ -82,11 +76,9 @@ def split(
     assignments: options.Assignments = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Show the split that `foveate train` would make; copies never straddle it."""
-    import csv
-
     from foveate import pipeline
     from foveate.files import write_bytes
     from foveate.settings import make_settings
@@ -106,8 +98,6 @@ def split(
     side = found.sides()
     rows = [(row, side.get(row.facts.id)) for row in prepared.catalog.labelled]
     if out is not None:
-        import io
-
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(["path", "label", "split"])
@@ -136,36 +126,3 @@ def split(
     )
     if out is not None:
         print(f"\nSplit  {out}")
-
-
-def _findings(catalog: Catalog, duplicates: Duplicates) -> dict[str, list]:  # type: ignore[type-arg]
-    paths: dict[str, list[str]] = {}
-    sides: dict[str, set[str]] = {}
-    for row in catalog.usable:
-        paths.setdefault(row.facts.id, []).append(row.path)
-        if row.entry.side:
-            sides.setdefault(row.facts.id, set()).add(row.entry.side)
-    groups: dict[int, list[str]] = {}
-    for image, number in duplicates.group.items():
-        groups.setdefault(number, []).append(image)
-    copies = [
-        sorted(path for image in images for path in paths[image]) for images in groups.values()
-    ]
-    leaks = [
-        sorted(path for image in images for path in paths[image])
-        for images in groups.values()
-        if len(set().union(*(sides.get(image, set()) for image in images))) > 1
-    ]
-    return {
-        "refused": [
-            {"path": row.path, "reason": str(row.facts.reason), "detail": row.facts.detail}
-            for row in catalog.quarantine
-        ],
-        "unlabelled": [row.path for row in catalog.usable if row.entry.label is None],
-        "tiny": [
-            row.path for row in catalog.usable if min(row.facts.width, row.facts.height) < TINY
-        ],
-        "duplicates": sorted(found for found in copies if len(found) > 1),
-        "contradictory": sorted(sorted(paths[image]) for image in duplicates.contradictory),
-        "leaks": sorted(leaks),
-    }

@@ -29,7 +29,7 @@ def predict(
         ),
     ],
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Say which label each IMAGE has, and how probable each label is."""
     from foveate.classifier import load_classifier
@@ -72,7 +72,7 @@ def score(
     assignments: options.Assignments = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Predict every image of SOURCE into a table."""
     from foveate import pipeline
@@ -108,7 +108,7 @@ def featurize(
     assignments: options.Assignments = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Write the features of every image of SOURCE."""
     from foveate import pipeline

@@ -21,7 +21,7 @@ def demo(
     seed: options.Seed = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """The whole story on generated images: draw, train, evaluate, report."""
     from dataclasses import replace
@@ -62,7 +62,7 @@ def demo(
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
     as_json: options.Json = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Make a project: a settings file with every parameter explained, and a place for images."""
     from foveate.errors import SettingsError

@@ -41,7 +41,7 @@ def train(
     report: options.Report = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Train a classifier on SOURCE, evaluate it, write model and report."""
     from foveate import pipeline
@@ -114,7 +114,7 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,  # noqa: ARG001 - read by foveate.cli.run
+    _debug: options.Debug = False,
 ) -> None:
     """Evaluate MODEL on the labelled images of SOURCE that it was not trained on."""
     from foveate import pipeline
