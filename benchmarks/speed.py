@@ -21,7 +21,7 @@ from foveate.image import Resize, open_image
 from foveate.runtime import open_network, usable_cores
 
 SOURCE = DATA / "fashion_texture"
-ROUNDS = 3
+ROUNDS = 5
 TIMES_PLAIN, TIMES_TUNED, SHARE_OF_BOUND = 12.0, 5.5, 0.85
 
 
@@ -30,14 +30,17 @@ def main() -> Result:
     ours, plain, tuned, decode, network = [], [], [], [], []
     script = SHARED / "bench" / "plain_torch.py"
     for number in range(ROUNDS):
+        before = _decode_alone(), _network_alone()
         with scratch() as folder:
             out = folder / "features.parquet"
             result = foveate("featurize", SOURCE, "--out", out, "--json", cache=folder).json
             ours.append(_rate(result))
-        decode.append(_decode_alone())
-        network.append(_network_alone())
-        plain.append(_rate(run(sys.executable, script, SOURCE).json))
+        # The bound is measured on both sides of what is held against it: the machine drifts.
+        after = _decode_alone(), _network_alone()
+        decode.append((before[0] + after[0]) / 2)
+        network.append((before[1] + after[1]) / 2)
         tuned.append(_rate(run(sys.executable, script, SOURCE, "--tuned").json))
+        plain.append(_rate(run(sys.executable, script, SOURCE).json))
         print(
             f"round {number + 1}: foveate {ours[-1]:.0f}, plain {plain[-1]:.1f}, "
             f"tuned {tuned[-1]:.1f}, decode alone {decode[-1]:.0f}, "
