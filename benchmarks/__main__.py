@@ -38,7 +38,7 @@ def main(names: list[str]) -> int:
         for bar in result.bars:
             missed += not bar.met
             print(
-                f"{'ok    ' if bar.met else 'MISSED'}  {bar.name}: {bar.value:.3g} {bar.unit} "
+                f"{'ok    ' if bar.met else 'MISSED'}  {bar.name}: {bar.shown} "
                 f"(promised {bar.promise})",
                 flush=True,
             )
@@ -72,7 +72,7 @@ def page() -> str:
         for fields in result["bars"]:
             bar = Bar(**{key: value for key, value in fields.items() if key != "met"})
             lines.append(
-                f"| {bar.name} | {bar.value:.3g} {bar.unit} | {bar.promise} | "
+                f"| {bar.name} | {bar.shown} | {bar.promise} | "
                 f"{'met' if bar.met else '**missed**'} |"
             )
         if result["table"]:

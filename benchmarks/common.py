@@ -47,6 +47,11 @@ class Bar:
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     @property
+    def shown(self) -> str:
+        """The figure to three digits, without the noise of floating point around zero."""
+        return f"{round(self.value, 6):.3g} {self.unit}".strip()
+
+    @property
     def promise(self) -> str:
         """The promise in words."""
         return f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}".strip()
