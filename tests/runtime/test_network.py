@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,6 +54,24 @@ def test_threads_do_not_matter(network: Network, pixels: NDArray[np.uint8]) -> N
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(network.run, [pixels[i : i + 3] for i in range(0, 21, 3)]))
     np.testing.assert_array_equal(np.concatenate(found), every)
+
+
+FIRST_RUNS = """
+import numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from foveate.backbones import find_backbone
+from foveate.runtime import open_network
+network = open_network(find_backbone("efficientnet-lite0").onnx_bytes(), resolution=64)
+pixels = np.zeros((1, 64, 64, 3), np.uint8)
+with ThreadPoolExecutor(6) as pool:
+    list(pool.map(network.run, [pixels] * 12))
+"""
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_the_first_runs_may_come_from_many_threads(attempt: int) -> None:
+    """OpenVINO's binding hung here in half of all attempts; see `foveate.runtime.openvino`."""
+    subprocess.run([sys.executable, "-c", FIRST_RUNS], check=True, timeout=60)
 
 
 def test_runtimes_agree_in_float32(pack: bytes, pixels: NDArray[np.uint8]) -> None:

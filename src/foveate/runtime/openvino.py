@@ -18,6 +18,12 @@ BATCH = 8
 other, small ones keep memory low and start sooner."""
 
 
+# OpenVINO sets up its conversion of NumPy arrays at the first one, and two threads that both come
+# first wait for each other forever (its binding holds the interpreter's lock while it waits for
+# the other's). Python runs an import once, in one thread.
+openvino.Tensor(np.zeros(1, np.uint8))
+
+
 class OpenVinoNetwork:
     """A network compiled for one resolution and one batch; see `foveate.runtime.Network`.
 
