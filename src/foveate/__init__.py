@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from foveate.api import Features, Run, evaluate, featurize, load, train
+    from foveate.api import Features, Run, evaluate, featurize, load, refine, train
     from foveate.classifier import Classifier, Prediction
     from foveate.errors import (
         BackboneError,
@@ -50,6 +50,7 @@ _HOME = {
     "evaluate": "api",
     "featurize": "api",
     "load": "api",
+    "refine": "api",
     "train": "api",
 }
 
@@ -71,6 +72,7 @@ __all__ = [
     "evaluate",
     "featurize",
     "load",
+    "refine",
     "train",
 ]
 

@@ -1,4 +1,4 @@
-"""`python -m foveate`."""
+"""`python -m foveate` is the command `foveate`."""
 
 from foveate.cli import main
 

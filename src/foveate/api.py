@@ -120,6 +120,23 @@ def train(source: str | Path, *, limit: int | None = None, **settings: object) -
     return Run(training.name, training.classifier, evaluation, training)
 
 
+def refine(source: str | Path, *, limit: int | None = None, **settings: object) -> Run:
+    """Train a classifier by refining the network itself, not only a head on its features.
+
+    The same as `train` with `classifier="dnn"`; `classifier="svm-dnn"` puts a linear SVM on the
+    refined features.
+
+    Args:
+        source: a project, a folder with one subfolder per label, or a table.
+        limit: use at most so many images.
+        settings: any field of `foveate.Settings`: `backbone="resnet18"`, `depth="head"`, …
+
+    Raises:
+        FoveateError: one of its kinds, with a sentence that says what to do.
+    """
+    return train(source, limit=limit, **{"classifier": "dnn", **settings})
+
+
 def evaluate(
     classifier: Classifier | str | Path,
     source: str | Path,

@@ -40,10 +40,18 @@ from foveate.preparation import (
     prepare,
     split_catalog,
 )
+from foveate.refinement import (
+    Refinement,
+    TrainingRows,
+    after_the_first,
+    refine_backbone,
+    with_resolution,
+)
 from foveate.settings import Settings
 
 if TYPE_CHECKING:
-    from foveate.heads import Head
+    from foveate.finetune.device import Device
+    from foveate.heads import Head, HeadKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ class Training:
         split: which images trained and which tested.
         predictions: on the test images.
         evaluation: of those predictions.
+        refinement: how the backbone was refined; None where it was taken as it is.
+        baseline: what a linear SVM on the features before refining predicts for the same images.
         seconds: by stage.
     """
 
@@ -72,7 +82,14 @@ class Training:
     split: Split
     predictions: Predictions
     evaluation: Evaluation
+    refinement: Refinement | None
+    baseline: Predictions | None
     seconds: dict[str, float]
+
+    @property
+    def baseline_accuracy(self) -> float | None:
+        """Share of the test images that the baseline is right on."""
+        return None if self.baseline is None else float(np.mean(self.baseline.right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,62 +132,77 @@ def train(
         SourceError: the source cannot be read, or has fewer than two labels.
         TooFewImages: a label has too few images to train and test on.
     """
-    from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
-
     settings = settings or Settings()
+    if settings.refines:
+        from foveate.finetune.device import open_device
+
+        with open_device(settings.device, settings.precision) as device:
+            return _train(source, settings, limit, progress, device)
+    return _train(source, settings, limit, progress, None)
+
+
+def _train(
+    source: str | Path,
+    settings: Settings,
+    limit: int | None,
+    progress: Progress | None,
+    device: Device | None,
+) -> Training:
     watch = Stopwatch()
     with watch.stage("list"):
         listed = labelled_source(source, settings).limited(limit)
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
-        pack = backbone.onnx_bytes()
-    resize = Resize(settings.resolution, settings.resize)
-    prepared = prepare(listed, settings, watch, progress, Extractor(pack, backbone.card, resize))
-    with watch.stage("split"):
-        duplicates, split = split_catalog(listed, prepared.catalog, settings)
-        prepared.store.close(prepared.catalog, split)
+    with after_the_first(device):
+        if device is not None and "resolution" not in settings.model_fields_set:
+            inspected = prepare(listed, settings, watch, progress, None)
+            inspected.store.close(inspected.catalog)
+            settings = with_resolution(settings, backbone, inspected.catalog.usable, device)
+        resize = Resize(settings.resolution, settings.resize)
+        extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
+        prepared = prepare(listed, settings, watch, progress, extractor)
+        with watch.stage("split"):
+            duplicates, split = split_catalog(listed, prepared.catalog, settings)
+            prepared.store.close(prepared.catalog, split)
     side = split.sides()
     trained, tested = (
         [row for row in prepared.catalog.labelled if side.get(row.facts.id) == wanted]
         for wanted in ("train", "test")
     )
+    groups = [duplicates.group[row.facts.id] for row in trained]
+    refinement = baseline = None
     with watch.stage("head"):
-        head = fit_head(
-            prepared.features_of(trained),
-            [str(row.entry.label) for row in trained],
-            kind=settings.classifier,
-            c_grid=settings.c,
-            class_weight=None if settings.class_weight == "none" else settings.class_weight,
-            folds=settings.folds,
-            trees=settings.trees,
-            seed=settings.seed,
-            groups=[duplicates.group[row.facts.id] for row in trained],
+        head = _fit(prepared, trained, groups, settings, settings.head)
+    if device is not None:
+        baseline = _predict(_compose(extractor, head, settings, trained), prepared, tested)
+        refinement = refine_backbone(
+            backbone,
+            TrainingRows(trained, np.array(groups), prepared.features_of(trained)),
+            settings,
+            device,
+            prepared.workspace,
+            watch,
+            progress,
         )
-
-    def composed(accuracy: Estimate | None) -> Classifier:
-        summary = Summary(
-            classifier=head.kind,
-            c=head.c,
-            n_train=len(trained),
-            n_test=len(tested),
-            accuracy=accuracy.value if accuracy else None,
-            accuracy_ci95=(accuracy.low, accuracy.high) if accuracy else None,
-            seed=settings.seed,
-            foveate=__version__,
+        extractor = Extractor(refinement.pack, refinement.card, resize)
+        wanted = [*trained, *tested] if settings.classifier == "svm-dnn" else tested
+        refined = listed.of(row.entry for row in wanted)
+        prepared = replace(
+            prepared, cache=prepare(refined, settings, watch, progress, extractor).cache
         )
-        return Classifier(
-            compose(pack, head, backbone.card, resize, summary, trained_on=split.train),
-            precision=settings.precision,
-            runtime=settings.runtime,
-        )
-
+        head = refinement.head
+        if settings.classifier == "svm-dnn":
+            with watch.stage("head"):
+                head = _fit(prepared, trained, groups, settings, settings.head)
     with watch.stage("evaluate"):
         # The file is what is evaluated; what came out can be written into it only afterwards.
-        predictions = _predict(composed(None), prepared, tested)
+        predictions = _predict(_compose(extractor, head, settings, trained), prepared, tested)
         evaluation = evaluate_predictions(predictions, seed=settings.seed)
-        classifier = composed(evaluation.accuracy)
+        classifier = _compose(extractor, head, settings, trained, len(tested), evaluation.accuracy)
+    if refinement is not None:
+        refinement.checkpoint.unlink(missing_ok=True)
     return Training(
-        name=run_name(head.kind),
+        name=run_name(settings.classifier),
         settings=settings,
         classifier=classifier,
         head=head,
@@ -179,7 +211,61 @@ def train(
         split=split,
         predictions=predictions,
         evaluation=evaluation,
+        refinement=refinement,
+        baseline=baseline,
         seconds=watch.seconds,
+    )
+
+
+def _fit(
+    prepared: Prepared,
+    rows: Sequence[ImageRow],
+    groups: Sequence[int],
+    settings: Settings,
+    kind: HeadKind,
+) -> Head:
+    """A head on the features in the cache."""
+    from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
+
+    return fit_head(
+        prepared.features_of(rows),
+        [str(row.entry.label) for row in rows],
+        kind=kind,
+        c_grid=settings.c,
+        class_weight=None if settings.class_weight == "none" else settings.class_weight,
+        folds=settings.folds,
+        trees=settings.trees,
+        seed=settings.seed,
+        groups=groups,
+    )
+
+
+def _compose(
+    extractor: Extractor,
+    head: Head,
+    settings: Settings,
+    trained: Sequence[ImageRow],
+    n_test: int = 0,
+    accuracy: Estimate | None = None,
+) -> Classifier:
+    """The classifier file, and a classifier that runs it."""
+    summary = Summary(
+        classifier=settings.classifier,
+        c=head.c,
+        n_train=len(trained),
+        n_test=n_test,
+        accuracy=accuracy.value if accuracy else None,
+        accuracy_ci95=(accuracy.low, accuracy.high) if accuracy else None,
+        seed=settings.seed,
+        foveate=__version__,
+    )
+    ids = {row.facts.id for row in trained}
+    return Classifier(
+        compose(
+            extractor.onnx_bytes, head, extractor.card, extractor.resize, summary, trained_on=ids
+        ),
+        precision=settings.precision,
+        runtime=settings.runtime,
     )
 
 

@@ -79,6 +79,12 @@ class Predictions:
         probability: NDArray[np.float32] = self.probabilities.max(axis=1)
         return probability
 
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(n,) bool, whether the predicted label is the known one."""
+        pairs = zip(self.known, self.predicted, strict=True)
+        return np.array([a is not None and a == b for a, b in pairs], bool)
+
 
 def write_predictions(predictions: Predictions, path: Path | str) -> None:
     r"""Write predictions as Parquet or CSV, told by the suffix; whole or not at all.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,14 @@ from foveate.image import Limits, Resize
 from foveate.runtime import open_network
 from foveate.settings import Settings
 
-Progress = Callable[[str, int, int], None]
-"""Told the stage, how many images are done, of how many."""
+
+class Progress(Protocol):
+    """Told the stage, how many images are done, of how many, and perhaps how well it goes."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show it."""
+        ...
+
 
 MIN_LABELS = 2
 MIN_IMAGES = 2
@@ -125,6 +132,14 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
+def limits_of(settings: Settings) -> Limits:
+    """The largest image that the settings accept."""
+    return Limits(
+        max_bytes=settings.max_megabytes * 2**20,
+        max_pixels=settings.max_megapixels * 1_000_000,
+    )
+
+
 def labelled_source(source: str | Path, settings: Settings) -> Source:
     """A source to train on: at least two labels, none of them empty.
 
@@ -189,10 +204,7 @@ def prepare(
             source,
             store,
             featurizer,
-            limits=Limits(
-                max_bytes=settings.max_megabytes * 2**20,
-                max_pixels=settings.max_megapixels * 1_000_000,
-            ),
+            limits=limits_of(settings),
             workers=settings.workers or None,
             progress=None if progress is None else lambda done, n: progress(stage, done, n),
         )

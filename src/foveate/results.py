@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 from foveate.evaluation import ReportDetails
@@ -22,7 +23,7 @@ def training_json(
         "run": training.name,
         "backbone": training.settings.backbone,
         "resolution": training.settings.resolution,
-        "classifier": training.head.kind,
+        "classifier": training.settings.classifier,
         "c": training.head.c,
         "n_train": training.classifier.metadata.training.n_train,
         **training.evaluation.to_json(),
@@ -37,6 +38,7 @@ def training_json(
             "left_out": len(training.split.left_out),
             "contradictory": len(training.duplicates.contradictory),
         },
+        "refinement": _refinement_json(training),
         "runtime": training.classifier.network.runtime,
         "precision": training.classifier.network.precision,
         "seconds": _rounded(training.seconds),
@@ -73,9 +75,9 @@ def rate_json(prepared: Prepared, seconds: dict[str, float], out: Path) -> dict[
 def training_report(training: Training, *, model: Path, source: str) -> ReportDetails:
     """What the report of a training tells beside the measures."""
     catalog, split = training.prepared.catalog, training.split
-    summary = training.classifier.metadata.training
+    summary, settings = training.classifier.metadata.training, training.settings
     return ReportDetails(
-        title=f"{Path(source).name}: {training.head.kind} on {training.settings.backbone}",
+        title=f"{Path(source).name}: {settings.classifier} on {settings.backbone}",
         settings=training.settings.model_dump(mode="json"),
         model=model.name,
         backbone=training.classifier.metadata.backbone.model_dump(),
@@ -164,6 +166,24 @@ def train_command(source: str, model: Path, settings: Settings) -> str:
             text = "[" + ", ".join(map(repr, value)) + "]" if isinstance(value, tuple) else value
             words += ["--set", f"{name}={text}"]
     return shlex.join(words)
+
+
+def _refinement_json(training: Training) -> dict[str, object] | None:
+    """How the backbone was refined; None where it was not."""
+    found = training.refinement
+    if found is None:
+        return None
+    return {
+        "depth": training.settings.depth,
+        "epochs": len(found.epochs),
+        "best_epoch": found.best + 1,
+        "stopped_early": found.stopped_early,
+        "n_validation": found.n_validation,
+        "minibatch": found.minibatch,
+        "device": found.device,
+        "learning": [asdict(epoch) for epoch in found.epochs],
+        "baseline_accuracy": training.baseline_accuracy,
+    }
 
 
 def _data_json(prepared: Prepared) -> dict[str, object]:

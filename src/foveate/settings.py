@@ -37,8 +37,10 @@ class Settings(BaseModel):
         "crop",
         description="crop: the centre of the image; squash: all of it, aspect ratio given up",
     )
-    classifier: Literal["svm", "logistic", "forest"] = Field(
-        "svm", description="the head: linear SVM, logistic regression or random forest"
+    classifier: Literal["svm", "logistic", "forest", "dnn", "svm-dnn"] = Field(
+        "svm",
+        description="svm, logistic (regression), (random) forest on frozen features; dnn: the "
+        "network refined; svm-dnn: an SVM on the refined network's features",
     )
     c: tuple[float, ...] = Field(
         (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0),
@@ -49,6 +51,50 @@ class Settings(BaseModel):
     )
     folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
     trees: int = Field(300, ge=64, le=10_000, description="trees of the random forest")
+    depth: Literal["last_only", "head", "all"] = Field(
+        "all",
+        description="what refining trains: a new last layer only; the head of the network, too "
+        "(its fully connected layers or last stage); or all of it",
+    )
+    epochs: int = Field(45, ge=1, le=10_000, description="passes over the images, at most")
+    minibatch: int = Field(16, ge=1, le=4096, description="images a step of refining learns from")
+    schedule: Literal["cosine", "step"] = Field(
+        "cosine",
+        description="how refining learns; cosine: AdamW, warm-up, slower near the input; step: "
+        "SGD, a tenth of the rate after 20 and after 40 of 45 epochs",
+    )
+    learning_rate: float = Field(
+        0.0, ge=0, description="at its peak; 0: what suits the schedule (0.0005; 0.01)"
+    )
+    layer_decay: float = Field(
+        0.8, gt=0, le=1, description="rate of each stage over that of the next (cosine)"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (step)")
+    weight_decay: float = Field(5e-4, ge=0, description="how strongly weights are drawn to zero")
+    ema: float = Field(
+        0.98, ge=0, lt=1, description="memory of the weights' moving average; 0: no average"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of features left out in a step")
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="share of each label spread over all labels"
+    )
+    augment: Literal["none", "light", "strong"] = Field(
+        "light",
+        description="views to learn from; light: crops and mirror images; strong: also smaller "
+        "crops, turned, recoloured, partly hidden",
+    )
+    orientation: Literal["upright", "any"] = Field(
+        "upright", description="any: images have no upper side (aerial, microscope)"
+    )
+    mixup: float = Field(0.0, ge=0, description="mix pairs of images (0.2 is usual); 0: never")
+    validation_share: float = Field(
+        0.15, ge=0, lt=1, description="share of the training images that says when to stop"
+    )
+    patience: int = Field(
+        8, ge=0, description="epochs without progress on those after which to stop; 0: never"
+    )
+    images_per_epoch: int = Field(0, ge=0, description="images an epoch, at most; 0: all")
+    device: str = Field("auto", description="where to refine: auto, cpu, cuda, cuda:1, …")
     test_share: float = Field(0.25, gt=0, lt=1, description="share of each label to test on")
     split: Literal["image", "subfolder"] = Field(
         "image",
@@ -74,6 +120,18 @@ class Settings(BaseModel):
     workers: int = Field(0, ge=0, le=1024, description="threads; 0: one a core")
     max_megabytes: int = Field(256, ge=1, description="larger files are refused")
     max_megapixels: int = Field(100, ge=1, description="larger images are refused")
+
+    @property
+    def refines(self) -> bool:
+        """Whether the backbone is refined rather than taken as it is."""
+        return self.classifier in ("dnn", "svm-dnn")
+
+    @property
+    def head(self) -> Literal["svm", "logistic", "forest"]:
+        """What is fitted on features; of a refined network, what it is compared with."""
+        if self.classifier == "dnn" or self.classifier == "svm-dnn":
+            return "svm"
+        return self.classifier
 
     @field_validator("c", "exclude", mode="before")
     @classmethod

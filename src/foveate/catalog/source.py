@@ -93,6 +93,10 @@ class Source:
             empty_labels=tuple(label for label in self.empty_labels if label not in excluded),
         )
 
+    def of(self, entries: Iterable[Entry]) -> Source:
+        """The same source with some of its entries."""
+        return replace(self, entries=tuple(entries))
+
     def limited(self, count: int | None) -> Source:
         """At most `count` entries, taken evenly over the sorted list, so in every label."""
         n = len(self.entries)

@@ -72,8 +72,8 @@ class ProgressBar:
     ) -> None:
         self._close()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show how far a stage is, and perhaps how well it goes."""
         if self._quiet:
             return
         now = time.monotonic()
@@ -82,19 +82,21 @@ class ProgressBar:
             # What is done at the first call may have been known from an earlier run.
             self._stage, self._start, self._shown, self._first = stage, now, now, done
         elif self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, rate=self._rate(done, now))
+            rate = self._rate(done, now)
+            self._bar.update(self._bar.task_ids[0], completed=done, rate=rate, note=note)
         elif self._terminal and now - self._start >= SECONDS_BEFORE_BAR:
-            self._open(done, total)
+            self._open(done, total, note)
         elif not self._terminal and now - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = now
             rate = self._rate(done, now)
             left = f", {(total - done) / rate:.0f} s left" if rate else ""
-            remark(f"{stage}: {done:,} of {total:,}, {rate:,.0f} images/s{left}")
+            said = f", {note}" if note else ""
+            remark(f"{stage}: {done:,} of {total:,}, {rate:,.0f} images/s{said}{left}")
 
     def _rate(self, done: int, now: float) -> float:
         return (done - self._first) / (now - self._start)
 
-    def _open(self, done: int, total: int) -> None:
+    def _open(self, done: int, total: int, note: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -104,13 +106,14 @@ class ProgressBar:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]:,.0f} images/s"),
+            TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )
         self._bar.start()
         rate = self._rate(done, time.monotonic())
-        self._bar.add_task(self._stage, completed=done, total=total, rate=rate)
+        self._bar.add_task(self._stage, completed=done, total=total, rate=rate, note=note)
 
     def _close(self) -> None:
         if self._bar is not None:

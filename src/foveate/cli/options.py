@@ -69,8 +69,28 @@ Backbone = Annotated[
 ]
 Head = Annotated[
     str | None,
-    typer.Option("--classifier", help="svm, logistic or forest [default: svm]", show_default=False),
+    typer.Option(
+        "--classifier",
+        help="svm, logistic or forest on frozen features; dnn or svm-dnn to refine the network "
+        "[default: svm]",
+        show_default=False,
+    ),
 ]
+Depth = Annotated[
+    str | None,
+    typer.Option(
+        help="what refining trains: last_only, head or all [default: all]", show_default=False
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(help="of refining, at most [default: 45]", show_default=False),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="to refine on: auto, cpu, cuda, cuda:1 [default: auto]", show_default=False),
+]
+Devices = Annotated[int, typer.Option(min=1, help="processes that refine together, one a device")]
 Report = Annotated[
     Path | None,
     typer.Option(help="where the HTML report goes [default: beside the model]", show_default=False),

@@ -51,7 +51,7 @@ def demo(
         result = training_json(training, model=model, report=report)
         print_json(result | {"generated": True})
         return
-    print_training(training, settings, model, report)
+    print_training(training, model, report)
     remark(
         "\nThe same on your own images, one subfolder per label:\n\n"
         "    foveate train YOUR-FOLDER --out model.onnx",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from foveate.evaluation import Evaluation
     from foveate.pipeline import Training
     from foveate.preparation import Prepared
-    from foveate.settings import Settings
+    from foveate.refinement import Refinement
 
 MOST_NAMED = 5
 """Refused images named on the terminal; the report and `foveate check` name all."""
@@ -43,19 +43,37 @@ def check_can_write(path: Path | None) -> None:
         raise SettingsError(f"‘{path}’ cannot be written: no permission for ‘{path.parent}’.")
 
 
-def print_training(training: Training, settings: Settings, model: Path, report: Path) -> None:
+def print_training(training: Training, model: Path, report: Path) -> None:
     """The table and the few lines after it."""
+    settings = training.settings
     print_evaluation(training.evaluation)
     summary = training.classifier.metadata.training
     chosen = f", C = {training.head.c:g}" if training.head.c is not None else ""
     rate = training.prepared.rate.images_per_second
     speed = f"{rate:.0f} images/s" if rate is not None else "all from the cache"
     print(
-        f"\n{training.head.kind}{chosen} on {settings.backbone} at {settings.resolution} px, "
+        f"\n{settings.classifier}{chosen} on {settings.backbone} at {settings.resolution} px, "
         f"trained on {summary.n_train} images, features: {speed}, "
         f"{sum(training.seconds.values()):.1f} s in all"
     )
+    if training.refinement is not None:
+        _print_refinement(training, training.refinement)
     print(f"Model   {model}\nReport  {report}")
+
+
+def _print_refinement(training: Training, refinement: Refinement) -> None:
+    stopped = ", good enough to stop" if refinement.stopped_early else ""
+    print(
+        f"refined ({training.settings.depth}) for {len(refinement.epochs)} epochs{stopped}, "
+        f"the best was epoch {refinement.best + 1}, on {refinement.device}"
+    )
+    if refinement.minibatch < training.settings.minibatch:
+        print(
+            f"memory sufficed for {refinement.minibatch} images at a time; their gradients were "
+            f"added up to minibatches of {training.settings.minibatch}, so the result is the same"
+        )
+    if training.baseline_accuracy is not None:
+        print(f"before refining, an SVM was right on {percent(training.baseline_accuracy)}")
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

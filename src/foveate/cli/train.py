@@ -9,6 +9,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark
+from foveate.cli.processes import is_helper, is_one_of_many, run_many
 from foveate.cli.shared import (
     check_can_write,
     find_project,
@@ -30,6 +31,10 @@ def train(
     classifier: options.Head = None,
     backbone: options.Backbone = None,
     resolution: options.Resolution = None,
+    depth: options.Depth = None,
+    epochs: options.Epochs = None,
+    device: options.Device = None,
+    devices: options.Devices = 1,
     split: options.SplitBy = None,
     test_share: options.TestShare = None,
     test_list: options.TestList = None,
@@ -45,6 +50,7 @@ def train(
 ) -> None:
     """Train a classifier on SOURCE, evaluate it, write model and report."""
     from foveate import pipeline
+    from foveate.errors import SettingsError
     from foveate.evaluation import write_report
     from foveate.results import training_json, training_notes, training_report
     from foveate.settings import make_settings
@@ -57,6 +63,9 @@ def train(
             "classifier": classifier,
             "backbone": backbone,
             "resolution": resolution,
+            "depth": depth,
+            "epochs": epochs,
+            "device": device,
             "split": split,
             "test_share": test_share,
             "test_list": str(test_list) if test_list else None,
@@ -67,7 +76,11 @@ def train(
     )
     check_can_write(out)
     check_can_write(report)
-    with ProgressBar(quiet=quiet) as progress:
+    if devices > 1 and not is_one_of_many():
+        if not settings.refines:
+            raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
+        raise typer.Exit(run_many(devices))
+    with ProgressBar(quiet=quiet or is_helper()) as progress:
         training = pipeline.train(source, settings, limit=limit, progress=progress)
     model = out or (project / "models" / f"{training.name}.onnx" if project else Path("model.onnx"))
     if report is None:
@@ -87,7 +100,7 @@ def train(
     if as_json:
         print_json(training_json(training, model=model, report=report))
     else:
-        print_training(training, settings, model, report)
+        print_training(training, model, report)
     for note in training_notes(training):
         remark(f"Note: {note}", quiet=quiet)
     name_refused(training.prepared, quiet=quiet)

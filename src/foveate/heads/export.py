@@ -35,7 +35,7 @@ def head_nodes(
         Nodes in topological order, and their initialisers.
     """
     graph = _Graph(prefix)
-    unit = _unit_rows(graph, features)
+    unit = features if head.kind == "dnn" else _unit_rows(graph, features)
     if head.kind == "forest":
         shares = _forest(graph, unit, head.estimator)
         smallest = graph.constant("smallest_share", np.float32(SMALLEST_SHARE))

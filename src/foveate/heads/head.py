@@ -23,6 +23,7 @@ from .norm import softmax, unit_rows
 from .search import C_GRID, SearchPoint, one_column_each, search_c
 
 HeadKind = Literal["svm", "logistic", "forest"]
+"""What can be fitted on features."""
 
 DEFAULT_C: Mapping[str, float] = {"svm": 1.0, "logistic": 10.0}
 """C where no image could be held out to choose it, or the nearest in the grid. Logistic regression
@@ -44,11 +45,11 @@ class Head:
     """A fitted, calibrated head.
 
     Attributes:
-        kind: which learner.
+        kind: which learner; "dnn" is the last layer of a network that was trained with it.
         labels: in the order of the columns of scores and probabilities.
         c: the chosen C; None for a forest.
         estimator: a fitted scikit-learn estimator on features of unit length, whose classes are
-            positions in `labels`.
+            positions in `labels`; of "dnn" a `LastLayer`, on features as they are.
         temperature: probabilities are softmax(scores / temperature), which never changes the
             predicted label.
         search: what the search over C saw; empty where there was none.
@@ -56,7 +57,7 @@ class Head:
             over the folds; out of bag for a forest); None where none could be held out.
     """
 
-    kind: HeadKind
+    kind: HeadKind | Literal["dnn"]
     labels: tuple[str, ...]
     c: float | None
     estimator: Any
@@ -66,9 +67,9 @@ class Head:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (n, K) float32 of (n, d) float32 features, which need not be normalised."""
-        unit = unit_rows(features)
         if self.kind == "forest":
-            return log_shares(self.estimator.predict_proba(unit))
+            return log_shares(self.estimator.predict_proba(unit_rows(features)))
+        unit = features if self.kind == "dnn" else unit_rows(features)
         return one_column_each(unit @ self.estimator.coef_.T + self.estimator.intercept_)
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ class Resize:
         rule: `crop` takes the centre square whose side is 7/8 of the short side; an image
             whose short side is below the resolution is used to its edge, having no detail to
             spare. `squash` takes the whole image and gives up its aspect ratio.
+        to_edge: the crop is the whole centre square: what smaller views can be cut from.
 
     Raises:
         SettingsError: the resolution is below 1, or the rule is neither of the two.
@@ -36,6 +37,7 @@ class Resize:
 
     resolution: int
     rule: ResizeRule = "crop"
+    to_edge: bool = False
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
@@ -48,7 +50,8 @@ class Resize:
         if self.rule == "squash":
             return (0, 0, width, height)
         short = min(width, height)
-        side = short * _CROP_SHARE if short >= self.resolution else short
+        has_to_spare = short >= self.resolution and not self.to_edge
+        side = short * _CROP_SHARE if has_to_spare else short
         left, upper = (width - side) / 2, (height - side) / 2
         return (left, upper, left + side, upper + side)
 

@@ -1,0 +1,116 @@
+"""Where a training computes: on which device, in which precision, and with how many others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed
+
+from foveate.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One of `count` processes that train together, and the device it computes on.
+
+    Attributes:
+        torch: the device.
+        bfloat16: whether the network computes in bfloat16; float32 else.
+        rank: number of this process; 0 writes.
+        count: number of processes.
+    """
+
+    torch: torch.device
+    bfloat16: bool
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def name(self) -> str:
+        """As people know it."""
+        if self.torch.type == "cuda":
+            return str(torch.cuda.get_device_name(self.torch))
+        return f"CPU, {torch.get_num_threads()} threads"
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the network runs."""
+        return torch.autocast(self.torch.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def share(self, n: int) -> slice:
+        """The part of a batch of n that is this process's."""
+        return slice(self.rank * n // self.count, (self.rank + 1) * n // self.count)
+
+
+@contextmanager
+def open_device(wanted: str, precision: str) -> Iterator[Device]:
+    """The device to train on; within, the processes that torchrun started know each other.
+
+    Args:
+        wanted: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        precision: "auto" (bfloat16 where the device computes in it), "bfloat16", "float32".
+
+    Raises:
+        SettingsError: the device that was asked for is not there.
+    """
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = _find(wanted, local)
+    bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+    if count > 1:
+        # The first process may decode millions of images while the others wait for it.
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=timedelta(days=1))
+    try:
+        yield Device(device, bfloat16, rank, count)
+    finally:
+        if count > 1:
+            distributed.destroy_process_group()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device has not enough memory."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _find(wanted: str, local: int) -> torch.device:
+    there = torch.cuda.is_available()
+    if wanted == "auto":
+        wanted = "cuda" if there else "cpu"
+    if wanted == "cpu":
+        return torch.device("cpu")
+    kind, _, number = wanted.partition(":")
+    if kind != "cuda" or not (number or "0").isdigit():
+        raise SettingsError(f"The device is ‘{wanted}’; use auto, cpu, cuda or cuda:N.")
+    if not there:
+        raise SettingsError(
+            f"The device ‘{wanted}’ was asked for, but PyTorch finds no GPU on this machine. "
+            "Use `--device cpu`, or look whether `nvidia-smi` lists one."
+        )
+    index = int(number) if number else local
+    if index >= torch.cuda.device_count():
+        raise SettingsError(
+            f"There is no GPU {index}; this machine has {torch.cuda.device_count()}, from 0 on."
+        )
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Where the CPU has to emulate it, bfloat16 is several times slower than float32.
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and (
+        torch.cpu._is_avx512_bf16_supported()
+    )
