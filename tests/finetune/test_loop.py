@@ -1,0 +1,210 @@
+"""A real training of a small network on generated images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch", reason="needs the [refine] extra")
+pytest.importorskip("timm", reason="needs the [refine] extra")
+pytestmark = pytest.mark.slow
+
+from torch import Tensor  # noqa: E402
+
+from foveate.backbones.names import parse_name  # noqa: E402
+from foveate.backbones.network import build_network  # noqa: E402
+from foveate.finetune import loop  # noqa: E402
+from foveate.finetune.device import Device  # noqa: E402
+from foveate.finetune.learner import Learner  # noqa: E402
+from foveate.finetune.loop import Refined, learn  # noqa: E402
+from foveate.finetune.samples import Samples  # noqa: E402
+from foveate.settings import Settings  # noqa: E402
+
+CPU = Device(torch.device("cpu"), bfloat16=False)
+QUICK = {
+    "resolution": 64,
+    "epochs": 3,
+    "minibatch": 8,
+    "learning_rate": 3e-3,
+    "dropout": 0.2,
+    "patience": 0,
+    "layer_decay": 1.0,
+    "ema": 0.8,
+}
+
+
+def stripes(n: int, seed: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """Stripes across, and stripes down, of every width, phase and colour, with noise."""
+    rng = np.random.default_rng(seed)
+    codes = np.arange(n) % 2
+    images = np.empty((n, side, side, 3), np.uint8)
+    for image, code in zip(images, codes, strict=True):
+        wave = np.sin(np.arange(side) / rng.uniform(1, 3) + rng.uniform(0, 6))
+        wave = np.broadcast_to(wave if code else wave[:, None], (side, side))
+        colour = 127 + wave[:, :, None] * rng.uniform(30, 90, 3)
+        image[:] = (colour + rng.normal(0, 20, (side, side, 3))).clip(0, 255)
+    return images, codes
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    train, validation = stripes(48, 0, 72), stripes(24, 1, 64)
+    return Samples(("across", "down"), *train, *validation)
+
+
+def learner(depth: str = "all") -> Learner:
+    torch.manual_seed(0)
+    network = build_network(parse_name("timm:resnet10t"), None)
+    return Learner(network, network.dimension, 2, depth)  # type: ignore[arg-type]
+
+
+def trained(samples: Samples, device: Device = CPU, **changes: Any) -> Refined:
+    found = learner()
+    keywords = {k: changes.pop(k) for k in ("checkpoint", "key") if k in changes}
+    settings = Settings(classifier="dnn", **{**QUICK, **changes})
+    return learn(found, samples, settings, device, **keywords)
+
+
+def weights(refined: Refined) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in refined.learner.learned])
+
+
+def test_it_learns(samples: Samples) -> None:
+    found = trained(samples, epochs=8)
+    assert found.epochs[-1].loss < found.epochs[0].loss - 0.1
+    errors = [epoch.validation_error for epoch in found.epochs]
+    # 24 images guessed at random: 4 or fewer wrong happens once in 1,300 times.
+    assert errors[found.best] is not None
+    assert errors[found.best] <= 4 / 24  # type: ignore[operator]
+    assert found.validation_scores.shape == (24, 2)
+    right = found.validation_scores.argmax(1) == samples.validation_codes
+    assert 1 - right.mean() == pytest.approx(errors[found.best])
+
+
+def test_the_same_seed_gives_the_same_weights(samples: Samples) -> None:
+    first, second = trained(samples), trained(samples)
+    assert torch.equal(weights(first), weights(second))
+    assert not torch.equal(weights(first), weights(trained(samples, seed=1)))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+@pytest.mark.parametrize("after", [3, 6, 10])
+def test_killed_it_goes_on_to_the_same_result(
+    samples: Samples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: int,
+    schedule: str,
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    path = tmp_path / "checkpoint.pt"
+    whole = trained(samples, schedule=schedule)
+    seen = 0
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == after:
+            raise Killed
+
+    settings = Settings(classifier="dnn", **{**QUICK, "schedule": schedule})
+    with pytest.raises(Killed):
+        learn(learner(), samples, settings, CPU, checkpoint=path, key="k", watch=kill)
+    again = trained(samples, schedule=schedule, checkpoint=path, key="k")
+    assert torch.equal(weights(again), weights(whole))
+    assert [e.loss for e in again.epochs] == [e.loss for e in whole.epochs]
+    other = trained(samples, schedule=schedule, checkpoint=path, key="another")
+    assert torch.equal(weights(other), weights(whole))  # and not from that checkpoint
+
+
+def test_a_damaged_checkpoint_is_no_checkpoint(samples: Samples, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"PK\x03\x04 half a file")
+    assert torch.equal(weights(trained(samples, checkpoint=path)), weights(trained(samples)))
+
+
+def test_less_memory_gives_the_same_result(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = trained(samples, epochs=1)
+    show = loop._show
+
+    def small(inputs: Any, plan: Any, part: NDArray[np.intp], *rest: Any) -> Tensor:
+        if len(part) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return show(inputs, plan, part, *rest)
+
+    monkeypatch.setattr(loop, "_show", small)
+    halved = trained(samples, epochs=1)
+    assert halved.minibatch == 2
+    torch.testing.assert_close(weights(halved), weights(plain), atol=2e-3, rtol=2e-2)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Tensor:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(loop, "_show", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        trained(samples)
+
+
+def test_it_stops_when_nothing_gets_better(samples: Samples) -> None:
+    found = trained(samples, epochs=30, patience=1, learning_rate=1e-9)
+    assert found.stopped_early
+    assert len(found.epochs) < 30
+    assert found.best == len(found.epochs) - 2
+
+
+def test_without_validation_the_last_epoch_counts(samples: Samples) -> None:
+    none = replace(
+        samples, validation=samples.validation[:0], validation_codes=samples.validation_codes[:0]
+    )
+    found = trained(none, patience=1)
+    assert found.best == 2
+    assert found.epochs[0].validation_error is None
+    assert found.validation_scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize("depth", ["head", "last_only"])
+def test_depth(samples: Samples, depth: str) -> None:
+    found = learner(depth)
+    assert found.network is not None
+    before = [p.detach().clone() for p in found.network.parameters()]
+    settings = Settings(classifier="dnn", depth=depth, **{**QUICK, "epochs": 1})  # type: ignore[arg-type]
+    learn(found, samples, settings, CPU)
+    changed = [
+        not torch.equal(old, new)
+        for old, new in zip(before, found.network.parameters(), strict=True)
+    ]
+    head = {id(p) for p in found.network.head_parameters()} if depth == "head" else set()
+    assert [id(p) in head for p in found.network.parameters()] == changed
+
+
+def test_features_instead_of_images() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.arange(120) % 3
+    features = (rng.normal(size=(120, 16)) + 3 * np.eye(16)[codes]).astype(np.float32)
+    samples = Samples(("a", "b", "c"), features[:90], codes[:90], features[90:], codes[90:])
+    settings = Settings(
+        classifier="dnn", depth="last_only", **{**QUICK, "epochs": 10, "learning_rate": 0.01}
+    )
+    found = learn(Learner(None, 16, 3, "last_only"), samples, settings, CPU)
+    assert found.epochs[found.best].validation_error == 0
+
+
+@pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"augment": "strong"}, {"augment": "none"}])
+def test_other_ways_to_look_at_images(samples: Samples, changes: dict[str, Any]) -> None:
+    found = trained(samples, epochs=1, **changes)
+    assert np.isfinite(found.epochs[0].loss)
+    assert not torch.equal(weights(found), weights(trained(samples, epochs=1)))
