@@ -122,7 +122,7 @@ def train(
     with watch.stage("list"):
         listed = labelled_source(source, settings).limited(limit)
     with watch.stage("load"):
-        backbone = find_backbone(settings.backbone)
+        backbone = find_backbone(settings.backbone, resolution=settings.resolution)
         pack = backbone.onnx_bytes()
     resize = Resize(settings.resolution, settings.resize)
     prepared = prepare(listed, settings, watch, progress, Extractor(pack, backbone.card, resize))
@@ -274,7 +274,7 @@ def featurize(
     with watch.stage("list"):
         listed = read_source(source).limited(limit)
     with watch.stage("load"):
-        backbone = find_backbone(settings.backbone)
+        backbone = find_backbone(settings.backbone, resolution=settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
     prepared = prepare(listed, settings, watch, progress, extractor)

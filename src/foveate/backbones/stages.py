@@ -1,0 +1,97 @@
+"""The parameters of a network from input to output, in a handful of groups.
+
+Fine-tuning gives each group a learning rate of its own: what is close to the input changes least.
+"""
+
+from __future__ import annotations
+
+from timm.models import group_parameters
+from torch import nn
+
+FEWEST, MOST = 5, 12
+HEAD_SHARE = 0.02
+"""The last stage counts as what `head` trains only if it has so large a share of the parameters."""
+
+Group = list[nn.Parameter]
+
+
+def stages(module: nn.Module) -> list[Group]:
+    """Every parameter once, in 5 to 12 groups from input to output.
+
+    timm says of its networks which parameters belong together; others are taken apart by their
+    layers. A network with fewer layers than that gives fewer groups.
+    """
+    return _merge(_matched(module, coarse=False) or _taken_apart(module), MOST)
+
+
+def head_parameters(module: nn.Module) -> Group:
+    """What depth `head` trains besides the new last layer.
+
+    The fully connected layers of AlexNet and VGG (fc6 and fc7); of other networks the last stage.
+    """
+    dense = getattr(module, "pre_logits", None)  # timm's VGG
+    dense = dense if isinstance(dense, nn.Module) else getattr(module, "classifier", None)
+    if isinstance(dense, nn.Module) and (found := list(dense.parameters())):
+        return found
+    groups = _matched(module, coarse=True) or _children(module)
+    every = sum(parameter.numel() for parameter in module.parameters())
+    head: Group = []
+    for group in reversed(groups):
+        head = group + head
+        if sum(parameter.numel() for parameter in head) >= HEAD_SHARE * every:
+            break
+    return head
+
+
+def _matched(module: nn.Module, *, coarse: bool) -> list[Group] | None:
+    matcher = getattr(module, "group_matcher", None)
+    if matcher is None:
+        return None
+    try:
+        found = group_parameters(module, matcher(coarse=coarse), return_values=True)
+    except Exception:  # an odd network's matcher may not fit its own names
+        return None
+    groups = [list(found[layer]) for layer in sorted(found)]
+    complete = sum(map(len, groups)) == len(list(module.parameters()))
+    return groups if complete and (coarse or len(groups) >= FEWEST) else None
+
+
+def _children(module: nn.Module) -> list[Group]:
+    """Groups by the parts of a network that have a name; a lone trunk by its own parts."""
+    trunk = module
+    while True:
+        parts = [child for child in trunk.children() if any(True for _ in child.parameters())]
+        if len(parts) != 1:
+            break
+        trunk = parts[0]
+    return [list(part.parameters()) for part in parts] or [list(module.parameters())]
+
+
+def _taken_apart(module: nn.Module) -> list[Group]:
+    """Split the largest part into its parts until there are enough."""
+    pieces: list[tuple[nn.Module | None, Group]] = [(module, list(module.parameters()))]
+    while len(pieces) < FEWEST:
+        sizes = [_size(group) if part is not None else -1 for part, group in pieces]
+        largest = max(range(len(pieces)), key=sizes.__getitem__)
+        part, group = pieces[largest]
+        if part is None:
+            break
+        own: list[tuple[nn.Module | None, Group]] = [
+            (child, found) for child in part.children() if (found := list(child.parameters()))
+        ]
+        inner = {id(parameter) for _, found in own for parameter in found}
+        rest = [parameter for parameter in group if id(parameter) not in inner]
+        pieces[largest : largest + 1] = ([(None, rest)] if rest else []) + own
+    return [group for _, group in pieces]
+
+
+def _merge(groups: list[Group], most: int) -> list[Group]:
+    """Join neighbours so that at most so many groups are left, each of about as many as another."""
+    if len(groups) <= most:
+        return groups
+    ends = [round(len(groups) * part / most) for part in range(most + 1)]
+    return [sum(groups[a:b], []) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _size(group: Group) -> int:
+    return sum(parameter.numel() for parameter in group)
