@@ -53,13 +53,16 @@ def export_onnx(network: PretrainedNetwork) -> bytes:
             torch.onnx.export(
                 traced,
                 (pixels,),
-                file,  # type: ignore[arg-type]
+                file,
                 # The tracing exporter: it folds batch normalisation, and takes a second where the
                 # one built on torch.export needs minutes to reason about free H and W.
                 dynamo=False,
+                verbose=False,
                 opset_version=OPSET,
                 input_names=["pixels"],
                 output_names=["features"],
+                # Our own layers are nodes, not what they do inside.
+                autograd_inlining=False,
                 dynamic_axes={"pixels": axes, "features": {0: "N"}},
             )
         model = onnx.load_from_string(file.getvalue())
@@ -82,6 +85,9 @@ def _quietly() -> Iterator[None]:
     try:
         # The fast path of nn.MultiheadAttention is one operator that ONNX does not have.
         torch.backends.mha.set_fastpath_enabled(False)
+        # A failed trace prints its whole graph otherwise, past Python's stdout.
+        if hasattr(torch._C, "_jit_set_onnx_log_enabled"):
+            torch._C._jit_set_onnx_log_enabled(False)
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():

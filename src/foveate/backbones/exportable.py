@@ -1,4 +1,4 @@
-"""Layers as the exporter understands them: right at every resolution, not only at the traced one."""
+"""Layers as the exporter understands them, right at every resolution."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from timm.layers import Conv2dSame
 from timm.models.vgg import ConvMlp
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 def make_exportable(module: nn.Module) -> None:
@@ -33,10 +32,8 @@ class SameConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, c, H, W) → (n, d, ⌈H / stride⌉, ⌈W / stride⌉)."""
         layer = self.original
-        inputs = (x, layer.weight) if layer.bias is None else (x, layer.weight, layer.bias)
-        result: Tensor = _SameConvolution.apply(
-            *inputs, layer if layer.bias is not None else layer
-        )
+        tensors = (x, layer.weight) if layer.bias is None else (x, layer.weight, layer.bias)
+        result: Tensor = _SameConvolution.apply(layer, *tensors)
         return result
 
 
@@ -44,18 +41,15 @@ class _SameConvolution(torch.autograd.Function):
     """Runs timm's layer, and is exported as one node."""
 
     @staticmethod
-    def forward(ctx: object, *inputs: object) -> Tensor:  # noqa: ARG004 - PyTorch's signature
+    def forward(ctx: object, layer: nn.Conv2d, *tensors: Tensor) -> Tensor:  # noqa: ARG004
         """Run the layer."""
-        layer = inputs[-1]
-        result: Tensor = layer(inputs[0])  # type: ignore[operator]
+        result: Tensor = layer(tensors[0])
         return result
 
     @staticmethod
-    def symbolic(g: torch.Graph, *inputs: object) -> torch.Value:
+    def symbolic(g: object, layer: nn.Conv2d, *tensors: object) -> object:
         """The node."""
-        *tensors, layer = inputs
-        assert isinstance(layer, nn.Conv2d)  # noqa: S101 - for mypy
-        value: torch.Value = g.op(
+        return g.op(  # type: ignore[attr-defined]
             "Conv",
             *tensors,
             kernel_shape_i=list(layer.kernel_size),
@@ -64,7 +58,6 @@ class _SameConvolution(torch.autograd.Function):
             group_i=layer.groups,
             auto_pad_s="SAME_UPPER",
         )
-        return value
 
 
 class AdaptiveAverage(nn.Module):
@@ -126,5 +119,3 @@ _REPLACEMENTS: dict[type, Callable[..., nn.Module]] = {
     nn.AdaptiveAvgPool2d: _adaptive,
     ConvMlp: PooledMlp,
 }
-
-__all__ = ["AdaptiveAverage", "PooledMlp", "SameConvolution", "functional", "make_exportable"]

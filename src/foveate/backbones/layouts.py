@@ -21,7 +21,12 @@ _PREFIXES = ("module.", "_orig_mod.")
 
 _BLOCK = re.compile(r"_blocks\.(\d+)\.(\w+)\.(.+)")
 _TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
-_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_SEPARABLE = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
 _INVERTED = {
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",

@@ -136,7 +136,7 @@ def _draft_timm(name: ModelName) -> Blueprint:
         raise BackboneError(
             f"timm cannot build ‘{name.model}’ as a backbone: {_first_line(error)}"
         ) from None
-    if tuple(cfg.input_size)[0] != 3:
+    if cfg.input_size[0] != 3:
         raise BackboneError(f"‘{name.reference}’ does not take RGB images.")
     side = int(cfg.input_size[1])
     last = cfg.classifier

@@ -17,7 +17,7 @@ Library = Literal["timm", "torchvision"]
 LIBRARIES: tuple[Library, ...] = ("timm", "torchvision")
 
 _MODEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*")
-"""What timm and torchvision call their models. It is part of a file name, so nothing else passes."""
+"""What timm and torchvision call their models. It becomes a file name, so nothing else passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ def unknown_model(name: ModelName, models: list[str]) -> str:
         models: those that the library has.
     """
     near = get_close_matches(name.model, models, n=3, cutoff=0.6)
-    meant = f" Close to it: {', '.join(f'{name.library}:{model}' for model in near)}." if near else ""
+    meant = (
+        f" Close to it: {', '.join(f'{name.library}:{model}' for model in near)}." if near else ""
+    )
     return f"{name.library} has no network ‘{name.model}’.{meant}"
 
 

@@ -128,10 +128,9 @@ def build_network(
             mean, std = LITE_MEAN, LITE_STD
             weights = from_efficientnet_lite(weights, blueprint.module.state_dict())
         _load(blueprint, weights, name)
-    network = PretrainedNetwork(
-        name, blueprint, mean=mean, std=std, source=source, licence=licence
-    )
-    return network.eval()
+    network = PretrainedNetwork(name, blueprint, mean=mean, std=std, source=source, licence=licence)
+    network.eval()
+    return network
 
 
 def load_pretrained(backbone: Backbone) -> PretrainedNetwork:
@@ -192,9 +191,7 @@ def _translated(blueprint: Blueprint, weights: Mapping[str, Tensor]) -> dict[str
         return {}
 
 
-def _without_last_layer(
-    blueprint: Blueprint, weights: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def _without_last_layer(blueprint: Blueprint, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     last = tuple(f"{layer}." for layer in blueprint.last_layer)
     return {
         key: value

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 LEAST_COSINE = 0.999
 MOST_DIFFERENCE = 0.1
-"""Of the spread between images. The embedded backbone's float32 features differ by 0.01; features of
-a network that is wrong differ by 1, even where their cosine is close to 1."""
+"""Of the spread between images. What float16 and careful rounding change is a few hundredths of it;
+a network that is wrong differs by about 1, even where its cosine is close to 1."""
 
 ODD = (161, 161)
 """Odd, not a multiple of any stride: where paddings go wrong."""
@@ -75,7 +75,9 @@ def draw_images(height: int, width: int) -> NDArray[np.uint8]:
         ]
     )
     tints = np.array([[1, 0.8, 0.6], [0.7, 1, 0.9], [0.9, 0.6, 1], [1, 1, 0.5]])
-    return (grey[..., None] * tints[[0, 1, 2, 3, 0, 1], None, None]).astype(np.uint8)
+    tinted = grey[..., None] * tints[[0, 1, 2, 3, 0, 1], None, None]
+    images: NDArray[np.uint8] = tinted.astype(np.uint8)
+    return images
 
 
 def _open(pack: bytes, resolution: int) -> Network:

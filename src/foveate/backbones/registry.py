@@ -174,4 +174,3 @@ def _read(card: Path) -> Backbone:
         return Backbone(Card.model_validate_json(card.read_bytes()), card.with_suffix(".onnx"))
     except (ValidationError, OSError) as error:
         raise BackboneError(f"The card {card} cannot be read: {error}") from None
-

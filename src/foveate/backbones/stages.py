@@ -5,6 +5,8 @@ Fine-tuning gives each group a learning rate of its own: what is close to the in
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
+
 from timm.models import group_parameters
 from torch import nn
 
@@ -90,7 +92,7 @@ def _merge(groups: list[Group], most: int) -> list[Group]:
     if len(groups) <= most:
         return groups
     ends = [round(len(groups) * part / most) for part in range(most + 1)]
-    return [sum(groups[a:b], []) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [list(chain.from_iterable(groups[a:b])) for a, b in pairwise(ends)]
 
 
 def _size(group: Group) -> int:
