@@ -106,6 +106,8 @@ def export_proven(network: PretrainedNetwork, progress: Progress | None = None) 
 
 
 def _card(name: ModelName, network: PretrainedNetwork, weights: Weights, pack: bytes) -> Card:
+    from foveate.backbones.weights import count_parameters
+
     shape = (
         f"takes {network.fixed_resolution} px only"
         if network.fixed_resolution
@@ -124,7 +126,7 @@ def _card(name: ModelName, network: PretrainedNetwork, weights: Weights, pack: b
         preprocessing=f"RGB, (x - {_channels(mean)}) / {_channels(std)} inside the graph",
         resolution=network.resolution,
         dimension=network.dimension,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=count_parameters(weights.state),
         imagenet_top1=weights.imagenet_top1,
         imagenet_sample_top1=None,
         imagenet_sample_n=None,

@@ -118,8 +118,13 @@ def known_speeds() -> list[Speed]:
 
 def known_speed(backbone: Backbone) -> Speed | None:
     """The last measurement of a backbone as it is now, at its own resolution if there is one."""
-    found = [one for one in known_speeds() if one.pack_sha256 == backbone.card.pack_sha256]
-    own = [one for one in found if one.resolution == backbone.card.resolution]
+    card = backbone.card
+    found = [
+        one
+        for one in known_speeds()
+        if (one.backbone, one.pack_sha256) == (card.name, card.pack_sha256)
+    ]
+    own = [one for one in found if one.resolution == card.resolution]
     return next(iter([*own, *found]), None)
 
 

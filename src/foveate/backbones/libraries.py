@@ -155,12 +155,10 @@ def _timm_cfg(name: ModelName) -> timm.models.PretrainedCfg:
     arch, _, tag = name.model.partition(".")
     if not timm.is_model(arch):
         raise BackboneError(unknown_model(name, timm.list_models()))
-    cfg = timm.get_pretrained_cfg(name.model)
-    if cfg is None:
-        if tag:
-            raise BackboneError(unknown_model(name, timm.list_models(f"{arch}.*", pretrained=True)))
-        cfg = timm.models.PretrainedCfg()
-    return cfg
+    tagged = timm.list_models(f"{arch}.*", pretrained=True)
+    if tag and name.model not in tagged:
+        raise BackboneError(unknown_model(name, tagged))
+    return timm.get_pretrained_cfg(name.model) or timm.models.PretrainedCfg()
 
 
 def _timm_translation(module: nn.Module) -> Callable[[State], State] | None:

@@ -38,6 +38,11 @@ class ModelName:
         return f"{self.library}:{self.model}"
 
     @property
+    def typed(self) -> str:
+        """What a person types: the short name, or the reference."""
+        return _SHORT_OF.get(self, self.reference)
+
+    @property
     def name(self) -> str:
         """What the backbone is called, in file names and in lists: short, or `timm-convnext_tiny`.
 

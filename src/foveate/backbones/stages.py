@@ -14,6 +14,9 @@ FEWEST, MOST = 5, 12
 HEAD_SHARE = 0.02
 """The last stage counts as what `head` trains only if it has so large a share of the parameters."""
 
+TRUNK_SHARE = 0.9
+"""A part with so large a share is not a stage, but holds the stages."""
+
 Group = list[nn.Parameter]
 
 
@@ -35,14 +38,32 @@ def head_parameters(module: nn.Module) -> Group:
     dense = dense if isinstance(dense, nn.Module) else getattr(module, "classifier", None)
     if isinstance(dense, nn.Module) and (found := list(dense.parameters())):
         return found
-    groups = _matched(module, coarse=True) or _children(module)
-    every = sum(parameter.numel() for parameter in module.parameters())
+    every = _size(list(module.parameters()))
+    groups = _matched(module, coarse=True)
+    return _tail(module, every) if groups is None else _last_of(groups, every)
+
+
+def _last_of(groups: list[Group], every: int) -> Group:
     head: Group = []
     for group in reversed(groups):
         head = group + head
-        if sum(parameter.numel() for parameter in head) >= HEAD_SHARE * every:
+        if _size(head) >= HEAD_SHARE * every:
             break
     return head
+
+
+def _tail(module: nn.Module, every: int) -> Group:
+    """The last of a network's parts; of one that is nearly the whole network, its last part."""
+    parts = [child for child in module.children() if any(True for _ in child.parameters())]
+    head: Group = []
+    for part in reversed(parts):
+        group = list(part.parameters())
+        if _size(group) > TRUNK_SHARE * every and len(list(part.children())) > 0:
+            return _tail(part, every) + head
+        head = group + head
+        if _size(head) >= HEAD_SHARE * every:
+            break
+    return head or list(module.parameters())
 
 
 def _matched(module: nn.Module, *, coarse: bool) -> list[Group] | None:
@@ -56,17 +77,6 @@ def _matched(module: nn.Module, *, coarse: bool) -> list[Group] | None:
     groups = [list(found[layer]) for layer in sorted(found)]
     complete = sum(map(len, groups)) == len(list(module.parameters()))
     return groups if complete and (coarse or len(groups) >= FEWEST) else None
-
-
-def _children(module: nn.Module) -> list[Group]:
-    """Groups by the parts of a network that have a name; a lone trunk by its own parts."""
-    trunk = module
-    while True:
-        parts = [child for child in trunk.children() if any(True for _ in child.parameters())]
-        if len(parts) != 1:
-            break
-        trunk = parts[0]
-    return [list(part.parameters()) for part in parts] or [list(module.parameters())]
 
 
 def _taken_apart(module: nn.Module) -> list[Group]:

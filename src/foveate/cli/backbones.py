@@ -102,7 +102,7 @@ def add(
         f"{card.name}: {card.dimension} features, {card.parameters / 1e6:.1f} M parameters, "
         f"{_size(backbone) / 2**20:.1f} MB, trained at {card.resolution} px"
         f"{' and takes no other' if card.fixed_resolution else ''}, licence {card.licence}\n"
-        f"From  {card.source}\nPack  {backbone.path}\nUse it with `--backbone {card.name}`."
+        f"From  {card.source}\nPack  {backbone.path}\nUse it with `--backbone {name}`."
     )
 
 
