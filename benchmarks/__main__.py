@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import accuracy, scale, speed, start
+from benchmarks import accuracy, backbones, scale, speed, start
 from benchmarks.common import DATA, RESULTS, ROOT, Bar, machine
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "start": start.main,
     "accuracy": accuracy.main,
     "scale": scale.main,
+    "backbones": backbones.main,
 }
 
 

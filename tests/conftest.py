@@ -33,6 +33,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_backbones(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Every test has an empty folder of added backbones."""
+    folder = tmp_path_factory.mktemp("backbones")
+    monkeypatch.setenv("FOVEATE_BACKBONES", str(folder))
+    return folder
+
+
 def draw_pattern(label: str, seed: int, side: int = 96) -> Image.Image:
     """An image of checks, dots or stripes, in colours and scale of its own."""
     rng = np.random.default_rng([LABELS.index(label), seed])

@@ -60,7 +60,8 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
     def fit(self, X: Sequence[ImageLike], y: object = None) -> Self:  # noqa: ARG002 - the contract
         """Look the backbone up; there is nothing to learn."""
         _check_images(X)
-        self.n_features_out_ = find_backbone(self.backbone).card.dimension
+        backbone = find_backbone(self.backbone, resolution=self.resolution)
+        self.n_features_out_ = backbone.card.dimension
         return self
 
     def transform(self, X: Sequence[ImageLike]) -> NDArray[np.float32]:
@@ -214,7 +215,7 @@ def _check_images(X: Sequence[ImageLike]) -> Sequence[ImageLike]:
 def _featurize(
     estimator: ImageFeaturizer | ImageClassifier, X: Sequence[ImageLike]
 ) -> NDArray[np.float32]:
-    backbone = find_backbone(estimator.backbone)
+    backbone = find_backbone(estimator.backbone, resolution=estimator.resolution)
     resize = Resize(estimator.resolution, estimator.resize)
     network = open_network(
         backbone.onnx_bytes(),

@@ -158,6 +158,7 @@ def _train(
             inspected = prepare(listed, settings, watch, progress, None)
             inspected.store.close(inspected.catalog)
             settings = with_resolution(settings, backbone, inspected.catalog.usable, device)
+        backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
         prepared = prepare(listed, settings, watch, progress, extractor)
@@ -360,7 +361,7 @@ def featurize(
     with watch.stage("list"):
         listed = read_source(source).limited(limit)
     with watch.stage("load"):
-        backbone = find_backbone(settings.backbone)
+        backbone = find_backbone(settings.backbone, resolution=settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
     prepared = prepare(listed, settings, watch, progress, extractor)

@@ -106,7 +106,7 @@ def test_killed_it_goes_on_to_the_same_result(
     whole = trained(samples, schedule=schedule)
     seen = 0
 
-    class Killed(Exception):
+    class Killed(Exception):  # noqa: N818 - what happens, not an error
         pass
 
     def kill(*_: object) -> None:

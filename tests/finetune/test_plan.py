@@ -121,9 +121,7 @@ def test_views_stay_within_the_image_and_its_ranges(name: str) -> None:
 
 
 def test_none_shows_the_image_as_it_is() -> None:
-    found = plan_batch(
-        np.arange(3), None, orientation="upright", mixup=0, seed=0, epoch=0, step=0
-    )
+    found = plan_batch(np.arange(3), None, orientation="upright", mixup=0, seed=0, epoch=0, step=0)
     assert found.views is None
 
 

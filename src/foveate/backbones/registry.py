@@ -1,12 +1,14 @@
-"""Find a backbone by name."""
+"""Find a backbone by name: in the package, or among those that the user added."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from foveate.backbones.names import parse_name
 from foveate.errors import BackboneError
 from foveate.files import digest
 
@@ -23,15 +25,20 @@ class Card(BaseModel):
         source: where the weights come from.
         weights_sha256: SHA-256 of the file the weights came in.
         pack_sha256: SHA-256 of the ONNX pack.
-        licence: SPDX identifier of the licence of the weights.
+        licence: SPDX identifier of the licence of the weights; "unknown" where nobody said.
         preprocessing: what the graph does to the pixels before the network.
-        resolution: pixels a side that the network was trained at; others work too.
+        resolution: pixels a side that the network was trained at; others work too unless
+            `fixed_resolution` says otherwise.
         dimension: features per image.
         parameters: weights in the original network.
         imagenet_top1: published ImageNet top-1 accuracy, a share.
         imagenet_sample_top1: share of sample photos named correctly by this very pack through
             foveate's own decode and resize, where it was measured.
         imagenet_sample_n: number of those photos.
+        reference: library and model that the network can be built with again, to refine it
+            (`timm:tf_efficientnet_lite0`).
+        fixed_resolution: pixels a side of the only images that the network takes; None where it
+            takes any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +56,21 @@ class Card(BaseModel):
     imagenet_top1: float | None
     imagenet_sample_top1: float | None
     imagenet_sample_n: int | None
+    reference: str | None = None
+    fixed_resolution: int | None = None
+
+    def check_resolution(self, resolution: int) -> None:
+        """Say so where the network does not take images of so many pixels a side.
+
+        Raises:
+            BackboneError: it takes one other resolution only.
+        """
+        if self.fixed_resolution not in (None, resolution):
+            raise BackboneError(
+                f"The backbone ‘{self.name}’ takes images of {self.fixed_resolution} pixels a side "
+                f"and no others, but the resolution is {resolution}. Use `--resolution "
+                f"{self.fixed_resolution}`, or another backbone."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,11 @@ class Backbone:
 
     card: Card
     path: Path
+
+    @property
+    def weights(self) -> Path:
+        """The original weights (safetensors), to refine from; packaged backbones come without."""
+        return self.path.with_name(f"{self.card.name}.safetensors")
 
     def onnx_bytes(self) -> bytes:
         """The pack, checked against the digest on its card.
@@ -83,26 +110,67 @@ class Backbone:
         return pack
 
 
+def user_folder() -> Path:
+    """Where `foveate backbones add` puts packs; the environment's `FOVEATE_BACKBONES` moves it."""
+    moved = os.environ.get("FOVEATE_BACKBONES")
+    if moved:
+        return Path(moved)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("foveate", appauthor=False)) / "backbones"
+
+
 def list_backbones() -> list[Backbone]:
-    """Every backbone that is here, by name."""
-    return [_read(card) for card in sorted(PACKAGED.glob("*.json"))]
-
-
-def find_backbone(name: str) -> Backbone:
-    """The backbone of that name.
+    """Every backbone that is here, by name: those in the package, then those that were added.
 
     Raises:
-        BackboneError: it is not here; the message lists those that are.
+        BackboneError: a card cannot be read.
     """
-    found = {backbone.card.name: backbone for backbone in list_backbones()}
-    if name not in found:
-        here = ", ".join(found)
-        raise BackboneError(f"There is no backbone ‘{name}’ here. Here are: {here}.")
-    return found[name]
+    packaged = [_read(card) for card in sorted(PACKAGED.glob("*.json"))]
+    taken = {backbone.card.name for backbone in packaged}
+    added = [_read(card) for card in sorted(user_folder().glob("*.json"))]
+    return packaged + [backbone for backbone in added if backbone.card.name not in taken]
+
+
+def find_backbone(name: str, *, resolution: int | None = None) -> Backbone:
+    """The backbone of that name.
+
+    Args:
+        name: as it is listed, or as it was typed when it was added (`timm:convnext_tiny`).
+        resolution: pixels a side of the images that will come, where that is known already.
+
+    Raises:
+        BackboneError: it is not here (the message lists those that are, and how to add it), or it
+            does not take that resolution.
+    """
+    canonical = _canonical(name)
+    # What is typed becomes a file name: nothing that leads out of the folder may.
+    names = [one for one in (name, canonical) if one and Path(one).name == one]
+    for card in (folder / f"{one}.json" for folder in (PACKAGED, user_folder()) for one in names):
+        if card.is_file():
+            backbone = _read(card)
+            if resolution is not None:
+                backbone.card.check_resolution(resolution)
+            return backbone
+    here = ", ".join(backbone.card.name for backbone in list_backbones())
+    how = f"Add it with `foveate backbones add {name}`. " if canonical else ""
+    raise BackboneError(f"There is no backbone ‘{name}’ here. {how}Here are: {here}.")
+
+
+def is_packaged(name: str) -> bool:
+    """Whether the backbone of that name comes with foveate."""
+    return (PACKAGED / f"{name}.json").is_file()
+
+
+def _canonical(name: str) -> str | None:
+    try:
+        return parse_name(name).name
+    except BackboneError:
+        return None
 
 
 def _read(card: Path) -> Backbone:
     try:
         return Backbone(Card.model_validate_json(card.read_bytes()), card.with_suffix(".onnx"))
-    except ValidationError as error:
+    except (ValidationError, OSError) as error:
         raise BackboneError(f"The card {card} cannot be read: {error}") from None

@@ -1,0 +1,141 @@
+"""Bring a network of timm or torchvision in as a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foveate.backbones.extra import need_torch
+from foveate.backbones.names import ModelName, parse_name
+from foveate.backbones.registry import (
+    Backbone,
+    Card,
+    find_backbone,
+    is_packaged,
+    user_folder,
+)
+from foveate.errors import BackboneError
+from foveate.files import digest, write_bytes
+
+if TYPE_CHECKING:
+    from foveate.backbones.network import PretrainedNetwork
+    from foveate.backbones.weights import Weights
+
+Progress = Callable[[str], None]
+"""Told what begins, in a few words."""
+
+
+def add_backbone(
+    text: str, weights_file: Path | None = None, progress: Progress | None = None
+) -> Backbone:
+    """Export a network, prove the export against PyTorch, and keep it in the user's folder.
+
+    What is kept: the pack, its card, and the weights as safetensors, to refine from. A backbone
+    of the same name that was there is replaced. `foveate.backbones.registry.user_folder` says
+    where.
+
+    Args:
+        text: as `resnet18`, `torchvision:alexnet` or `timm:convnext_tiny`.
+        weights_file: a local file of weights; None takes the published ones.
+        progress: told what begins.
+
+    Returns:
+        The backbone; one that comes with foveate as it is.
+
+    Raises:
+        BackboneError: no such network; no weights, or those of another; the export is not what
+            PyTorch computes; PyTorch, torchvision or timm is not installed.
+        OSError: the user's folder cannot be written.
+    """
+    name = parse_name(text)
+    if is_packaged(name.name):
+        if weights_file is not None:
+            raise BackboneError(
+                f"‘{name.name}’ comes with foveate, so its weights cannot be others. Refinement "
+                "makes a network of your own from it."
+            )
+        return find_backbone(name.name)
+    need_torch("To add a backbone")
+    from foveate.backbones.network import build_network
+    from foveate.backbones.weights import find_weights, write_weights
+
+    tell = progress or (lambda _: None)
+    tell("weights")
+    weights = find_weights(name, weights_file)
+    network = build_network(name, weights.state, source=weights.source, licence=weights.licence)
+    pack = export_proven(network, progress)
+    tell("write")
+    card = _card(name, network, weights, pack)
+    folder = user_folder()
+    path = folder / f"{name.name}.json"
+    # Without its card a backbone is not there: so the card goes first and comes last.
+    path.unlink(missing_ok=True)
+    backbone = Backbone(card, path.with_name(f"{name.name}.onnx"))
+    write_bytes(backbone.weights, write_weights(weights.state))
+    write_bytes(backbone.path, pack)
+    write_bytes(path, card.model_dump_json(indent=2).encode() + b"\n")
+    return backbone
+
+
+def export_proven(network: PretrainedNetwork, progress: Progress | None = None) -> bytes:
+    """The pack of a network, proved against it.
+
+    A network whose export is right at the resolution it was trained at only (nobody says so of
+    every such network) gets its `fixed_resolution` set.
+
+    Raises:
+        BackboneError: the export fails, or is not what PyTorch computes.
+    """
+    from foveate.backbones.export import export_onnx
+    from foveate.backbones.proof import prove
+
+    tell = progress or (lambda _: None)
+    for attempt in ("any", "fixed"):
+        tell("export")
+        try:
+            pack = export_onnx(network)
+            tell("prove")
+            prove(pack, network)
+            return pack
+        except BackboneError:
+            if attempt == "fixed" or network.fixed_resolution is not None:
+                raise
+            network.fixed_resolution = network.resolution
+    raise AssertionError("unreachable")
+
+
+def _card(name: ModelName, network: PretrainedNetwork, weights: Weights, pack: bytes) -> Card:
+    from foveate.backbones.weights import count_parameters
+
+    shape = (
+        f"takes {network.fixed_resolution} px only"
+        if network.fixed_resolution
+        else "pooled features"
+    )
+    mean, std = (
+        [round(value, 4) for value in part.tolist()] for part in (network.mean, network.std)
+    )
+    return Card(
+        name=name.name,
+        description=f"{name.model} of {name.library}; {shape}.",
+        source=weights.source,
+        weights_sha256=weights.sha256,
+        pack_sha256=digest(pack),
+        licence=weights.licence,
+        preprocessing=f"RGB, (x - {_channels(mean)}) / {_channels(std)} inside the graph",
+        resolution=network.resolution,
+        dimension=network.dimension,
+        parameters=count_parameters(weights.state),
+        imagenet_top1=weights.imagenet_top1,
+        imagenet_sample_top1=None,
+        imagenet_sample_n=None,
+        reference=name.reference,
+        fixed_resolution=network.fixed_resolution,
+    )
+
+
+def _channels(values: list[float]) -> str:
+    """One number where all channels have the same: `127`, else `[123.675, 116.28, 103.53]`."""
+    texts = [f"{value:g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"

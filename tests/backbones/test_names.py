@@ -1,0 +1,58 @@
+"""Names, without PyTorch."""
+
+from __future__ import annotations
+
+import pytest
+
+from foveate.backbones.names import SHORT_NAMES, ModelName, parse_name, unknown_model
+from foveate.errors import BackboneError
+
+
+@pytest.mark.parametrize(
+    ("typed", "library", "model", "name"),
+    [
+        ("resnet18", "torchvision", "resnet18", "resnet18"),
+        ("torchvision:resnet18", "torchvision", "resnet18", "resnet18"),
+        ("torchvision:alexnet", "torchvision", "alexnet", "torchvision-alexnet"),
+        ("timm:convnext_tiny", "timm", "convnext_tiny", "timm-convnext_tiny"),
+        ("timm-convnext_tiny", "timm", "convnext_tiny", "timm-convnext_tiny"),
+        ("timm:resnet50.a1_in1k", "timm", "resnet50.a1_in1k", "timm-resnet50.a1_in1k"),
+        ("timm:resnet50", "timm", "resnet50", "timm-resnet50"),
+        ("efficientnet-lite1", "timm", "tf_efficientnet_lite1", "efficientnet-lite1"),
+        ("timm:tf_efficientnet_lite1", "timm", "tf_efficientnet_lite1", "efficientnet-lite1"),
+        (" mobilenet-v2 ", "torchvision", "mobilenet_v2", "mobilenet-v2"),
+    ],
+)
+def test_one_network_has_one_name(typed: str, library: str, model: str, name: str) -> None:
+    found = parse_name(typed)
+    assert (found.library, found.model, found.name) == (library, model, name)
+    assert parse_name(found.name) == parse_name(found.reference) == parse_name(found.typed) == found
+
+
+def test_every_short_name_is_known() -> None:
+    assert {parse_name(short).name for short in SHORT_NAMES} == set(SHORT_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("resnet19", "resnet18"),
+        ("vgg16", "timm:vgg16"),
+        ("tim:vgg16", "Did you mean ‘timm:vgg16’"),
+        ("keras:vgg16", "timm and torchvision"),
+        ("timm:../../etc/passwd", "cannot be a model"),
+        ("timm:", "cannot be a model"),
+        ("timm-", "library"),
+        ("", "library"),
+    ],
+)
+def test_what_is_no_name_is_a_sentence(typed: str, said: str) -> None:
+    with pytest.raises(BackboneError, match=said):
+        parse_name(typed)
+
+
+def test_close_models_are_named() -> None:
+    sentence = unknown_model(ModelName("timm", "convnxt_tiny"), ["convnext_tiny", "resnet18"])
+    assert "timm:convnext_tiny" in sentence
+    assert "resnet18" not in sentence
+    assert "Close" not in unknown_model(ModelName("timm", "zzz"), ["resnet18"])
