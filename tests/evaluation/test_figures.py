@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from foveate.evaluation import figures
 from foveate.evaluation.intervals import wilson
+from foveate.evaluation.learning import LearningPoint
 from foveate.evaluation.metrics import Evaluation, evaluate
 from foveate.predictions import Predictions
 
@@ -143,3 +145,86 @@ def test_search_stays_inside_its_drawing(search: list[tuple[float, float, float]
     assert across == sorted(across)
     for whisker in root.iter("line"):
         assert 0 <= float(whisker.attrib["y1"]) <= float(drawing.attrib["height"])
+
+
+def a_course(epochs: int, *, validated: bool = True, scale: float = 1.0) -> list[LearningPoint]:
+    train = [scale * 0.6 / (1 + epoch) for epoch in range(epochs)]
+    return [LearningPoint(error, error + 0.02 * scale if validated else None) for error in train]
+
+
+def kept(panel: ElementTree.Element) -> list[ElementTree.Element]:
+    return [one for one in panel.iter("circle") if float(one.attrib["r"]) > 4]
+
+
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 0.01, 0.0])
+@pytest.mark.parametrize("epochs", [1, 2, 5, 45, 300, 2000])
+def test_learning_shows_every_epoch_inside_its_drawing(
+    epochs: int, scale: float, validated: bool
+) -> None:
+    points = a_course(epochs, validated=validated, scale=scale)
+    figure = figures.learning_figure(points, epochs - 1)
+    assert len(figure) < 250_000
+    panel = parsed(figure)[0][0]
+    curves = list(panel.iter("polyline"))
+    assert len(curves) == 1 + validated
+    for curve in curves:
+        places = [tuple(map(float, pair.split(","))) for pair in curve.attrib["points"].split()]
+        assert len(places) == epochs
+        assert all(0 <= x <= 312 and 0 <= y <= 232 for x, y in places)
+        assert [x for x, _ in places] == sorted(x for x, _ in places)
+    assert len(kept(panel)) == 1 + validated
+    assert f"kept: epoch {epochs}" in texts(panel)
+    ticks = [one for one in panel.iter("text") if one.attrib["class"] == "tick mid"]
+    across = [float(one.attrib["x"]) for one in ticks if (one.text or "").isdigit()]
+    assert len(across) <= 12
+    assert all(after - before > 10 for before, after in pairwise(across))
+
+
+def test_learning_places_errors_and_the_kept_epoch_on_its_axes() -> None:
+    points = [LearningPoint(0.4, 0.3), LearningPoint(0.2, 0.25), LearningPoint(0.3, 0.3)]
+    panel = parsed(figures.learning_figure(points, 1))[0][0]
+    assert {
+        "0\u202f%",
+        "10\u202f%",
+        "40\u202f%",
+        "1",
+        "2",
+        "3",
+        "epoch",
+        "error (% of images)",
+    } <= set(texts(panel))
+    # 300 px from epoch 1 to 3, 220 px from 0 to 40 %, and a margin of 6 px.
+    train = panel.findall(".//polyline")[1].attrib["points"]
+    assert train == "6,6 156,116 306,61"
+    (first, second) = kept(panel)
+    assert (first.attrib["cx"], first.attrib["cy"], first.attrib["r"]) == ("156", "116", "6.5")
+    assert (second.attrib["cx"], second.attrib["cy"], second.attrib["r"]) == ("156", "88.5", "4.5")
+    titles = [element.text for element in panel.iter("title")]
+    assert (
+        "epoch 2: wrong on 25.0\u202f% of validation images, 20.0\u202f% of images it learned from"
+    ) in titles
+
+
+def test_learning_tells_the_kept_errors_or_the_last() -> None:
+    points = [LearningPoint(0.4, 0.3), LearningPoint(0.2, 0.25), LearningPoint(0.1, 0.3)]
+
+    def legend(best: int | None) -> list[str]:
+        root = parsed(figures.learning_figure(points, best))
+        return [f"{item[2].text} {item[3].text}" for item in root.iter("li")]
+
+    assert legend(1) == ["25.0\u202f% in epoch 2", "20.0\u202f% in epoch 2"]
+    assert legend(None) == ["30.0\u202f% in epoch 3", "10.0\u202f% in epoch 3"]
+    assert "kept" not in figures.learning_figure(points, None)
+
+
+def test_learning_enlarges_late_errors_only_where_early_ones_dwarf_them() -> None:
+    late = figures.learning_figure(a_course(45), 44)
+    assert "The same from 0 to 5\u202f%, larger" in late
+    assert "larger" not in figures.learning_figure([LearningPoint(0.5, 0.5)] * 45, 44)
+    assert "larger" not in figures.learning_figure([LearningPoint(0.0, 0.0)] * 45, 44)
+
+
+def test_learning_without_any_error_is_drawn_on_the_floor() -> None:
+    panel = parsed(figures.learning_figure([LearningPoint(0.0, 0.0)] * 3, 0))[0][0]
+    assert {curve.attrib["points"] for curve in panel.iter("polyline")} == {"6,226 156,226 306,226"}

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from math import isnan, sqrt
+from math import isnan, log, sqrt
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest
+from scipy.optimize import minimize_scalar
+from scipy.stats import binom, binomtest, multinomial
 
-from foveate.evaluation.intervals import average, bootstrap, newcombe_auc, widened, wilson
+from foveate.evaluation.intervals import (
+    average,
+    bootstrap,
+    newcombe_auc,
+    newcombe_difference,
+    tango,
+    widened,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +121,75 @@ def test_newcombe_has_a_width_at_the_ends() -> None:
     assert hopeless.low == 0
     assert hopeless.high == pytest.approx(1 - perfect.low)
     assert newcombe_auc(1.0, 1, 1).low < 0.3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_newcombe_difference_agrees_with_a_published_table(
+    one: tuple[int, int], other: tuple[int, int], low: float, high: float
+) -> None:
+    """Newcombe (1998), Interval estimation for the difference, table II, method 10."""
+    ours = newcombe_difference(wilson(*one), wilson(*other))
+    assert ours.value == pytest.approx(one[0] / one[1] - other[0] / other[1])
+    assert (ours.low, ours.high) == pytest.approx((low, high), abs=6e-5)
+    assert ours.n == one[1] + other[1]
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(5, 0, 139), (0, 9, 139), (40, 20, 160), (1, 7, 21)])
+def test_tango_bounds_solve_the_score_test(b: int, c: int, n: int) -> None:
+    """The likeliest share of c under a given difference, found here by search, not by formula."""
+    ours = tango(b, c, n)
+    assert ours.value == (b - c) / n
+    for delta in (ours.low, ours.high):
+
+        def unlikelihood(q: float, delta: float = delta) -> float:
+            shares = (q + delta, q, 1 - 2 * q - delta)
+            return -sum(k * log(p) for k, p in zip((b, c, n - b - c), shares, strict=True) if k)
+
+        q = minimize_scalar(
+            unlikelihood,
+            bounds=(max(0.0, -delta) + 1e-12, (1 - delta) / 2 - 1e-12),
+            method="bounded",
+            options={"xatol": 1e-11},
+        ).x
+        error = sqrt((2 * q + delta * (1 - delta)) / n)
+        assert abs((b - c) / n - delta) == pytest.approx(1.959964 * error, rel=1e-4)
+
+
+def test_tango_leaves_out_nothing_exactly_where_mcnemar_rejects() -> None:
+    for b in range(30):
+        for c in range(30):
+            ours = tango(b, c, 80)
+            assert -1 <= ours.low <= ours.value <= ours.high <= 1
+            rejected = (b - c) ** 2 > 1.959964**2 * (b + c)
+            assert (ours.low > 0 or ours.high < 0) == rejected
+
+
+def test_tango_has_a_width_at_the_ends() -> None:
+    z = 1.959964
+    none = tango(0, 0, 100)
+    assert (none.low, none.high) == pytest.approx((-(z**2) / (100 + z**2), z**2 / (100 + z**2)))
+    assert tango(10, 0, 10).high == 1
+    assert 0 < tango(10, 0, 10).low < 0.9
+    assert tango(0, 10, 10).low == -1
+
+
+@pytest.mark.parametrize(("p_b", "p_c"), [(0.05, 0.02), (0.1, 0.1), (0.3, 0.05), (0.02, 0.02)])
+def test_tango_covers_the_truth_19_times_out_of_20(p_b: float, p_c: float) -> None:
+    """Exact coverage over all tables of 60 images."""
+    n, inside = 60, 0.0
+    for b in range(n + 1):
+        for c in range(n + 1 - b):
+            weight = multinomial.pmf([b, c, n - b - c], n, [p_b, p_c, 1 - p_b - p_c])
+            if weight > 1e-6:
+                ours = tango(b, c, n)
+                inside += weight * (ours.low <= p_b - p_c <= ours.high)
+    assert 0.935 < inside < 0.99

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foveate.evaluation.learning import LearningPoint
 from foveate.evaluation.metrics import evaluate
 from foveate.evaluation.report import ReportDetails, confusions, hits, mistakes, write_report
 from foveate.predictions import Predictions
@@ -138,10 +139,13 @@ def test_whatever_the_data_are_called_is_shown_not_run(tmp_path: Path) -> None:
         seconds={HOSTILE: 1.0},
         counts={HOSTILE: 1},
         notes=[HOSTILE],
+        learning=[LearningPoint(0.5, 0.5)],
+        learning_advice=HOSTILE,
+        comparison=HOSTILE,
     )
     html, page = written(tmp_path, predictions, details)
     assert "<script" not in html
-    assert page.text.count(HOSTILE) > 12
+    assert page.text.count(HOSTILE) > 14
 
 
 def test_images_are_shown_and_missing_ones_replaced(tmp_path: Path) -> None:
@@ -249,3 +253,39 @@ def test_a_file_name_that_is_not_unicode_does_not_lose_the_page(tmp_path: Path) 
     details = ReportDetails(title="t", quarantined=[("caf\udce9.jpg", "empty", "No bytes.")])
     _, page = written(tmp_path, some_predictions(), details)
     assert "caf\\udce9.jpg" in page.text
+
+
+def test_how_it_learned(tmp_path: Path) -> None:
+    details = ReportDetails(
+        title="t",
+        learning=[LearningPoint(0.4, 0.5), LearningPoint(0.2, 0.25), LearningPoint(0.1, 0.3)],
+        best_epoch=1,
+        learning_advice="It overfits.",
+    )
+    html, page = written(tmp_path, some_predictions(), details)
+    assert "How it learned" in page.text
+    assert "What it knew after epoch 2 was kept. Validation images are training" in page.text
+    assert "It overfits." in page.text
+    assert "validation images 25.0 % in epoch 2" in page.text
+    assert 'aria-label="Learning curves. Wrong answers"' in html
+
+
+def test_without_validation_images_they_are_not_spoken_of(tmp_path: Path) -> None:
+    details = ReportDetails(title="t", learning=[LearningPoint(0.4, None)])
+    _, page = written(tmp_path, some_predictions(), details)
+    assert "How it learned" in page.text
+    assert "alidation images" not in page.text
+    assert "was kept" not in page.text
+
+
+def test_what_was_not_trained_or_compared_has_no_section_for_it(tmp_path: Path) -> None:
+    html, page = written(tmp_path, some_predictions(), ReportDetails(title="t", best_epoch=3))
+    assert "How it learned" not in page.text
+    assert '<p class="compared">' not in html
+
+
+def test_the_comparison_stands_between_the_table_and_its_notes(tmp_path: Path) -> None:
+    details = ReportDetails(title="t", comparison="Refined is better than frozen features.")
+    _, page = written(tmp_path, some_predictions(), details)
+    place = page.text.index("Refined is better than frozen features.")
+    assert page.text.index("All images") < place < page.text.index("Intervals: shares")

@@ -6,12 +6,13 @@ no figure relies on colour alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 
 from foveate.evaluation.calibration import Calibration
 from foveate.evaluation.intervals import Estimate
+from foveate.evaluation.learning import LearningPoint
 from foveate.evaluation.metrics import Evaluation
 from foveate.evaluation.roc import RocCurve
 from foveate.evaluation.svg import (
@@ -237,3 +238,133 @@ def search_figure(search: Sequence[tuple[float, float, float]]) -> str:
         parts.append(text(x, top + height + 16, f"{c:.3g}", "tick mid", size=11))
     parts.append(text(left + width / 2, top + height + 34, "C", "axis mid"))
     return svg(left + width + 8, top + height + 42, "Search over C", parts)
+
+
+_Curve = tuple[str, str, Sequence[float | None]]
+"""Style, name, and the error after each epoch where it is known."""
+
+
+def learning_figure(points: Sequence[LearningPoint], best: int | None) -> str:
+    """Errors on training and validation images after each epoch, the kept epoch marked.
+
+    Where the later half of the epochs needs at most two fifths of the height, a second panel
+    shows it again, larger.
+
+    Args:
+        points: one an epoch, in order; at least one.
+        best: the epoch whose weights were kept, from 0; None marks none.
+    """
+    shown = len(points) - 1 if best is None else best
+    curves: list[_Curve] = [
+        ("s0", "validation images", [point.validation_error for point in points]),
+        ("s1", "images it learned from", [point.train_error for point in points]),
+    ]
+    curves = [curve for curve in curves if any(error is not None for error in curve[2])]
+    ticks = _error_ticks(_highest(curves, 0), least=0.05)
+    panels = [_learning_panel(curves, "Wrong answers", ticks, best)]
+    late = _error_ticks(_highest(curves, len(points) // 2), least=0.01)
+    if late[-1] <= 0.4 * ticks[-1] and _highest(curves, 0) > late[-1]:
+        name = f"The same from 0 to {_tick(late[-1], late)}, larger"
+        panels.append(_learning_panel(curves, name, late, best))
+    legend = "".join(
+        f'<li><span class="key {style}"></span><span class="name">{name}</span>'
+        f'<b>{_told(errors[shown])}</b> <span class="quiet">in epoch {shown + 1}</span></li>'
+        for style, name, errors in curves
+    )
+    return f'<div class="plots">{"".join(panels)}</div><ol class="legend">{legend}</ol>'
+
+
+def _learning_panel(
+    curves: Sequence[_Curve], name: str, ticks: Sequence[float], best: int | None
+) -> str:
+    left, top, width, height = 62.0, 46.0, 300.0, 220.0
+    epochs = len(curves[0][2])
+    top_error = ticks[-1]
+
+    def across(epoch: float) -> float:
+        return left + width * ((epoch - 1) / (epochs - 1) if epochs > 1 else 0.5)
+
+    def down(error: float) -> float:
+        return top + height * (1 - error / top_error)
+
+    parts = [text(left, 16, name, "heading", size=13)]
+    for tick in ticks:
+        parts.append(line(left, down(tick), left + width, down(tick), "grid"))
+        parts.append(text(left - 6, down(tick) + 4, _tick(tick, ticks), "tick end", size=11))
+    for epoch in _epoch_ticks(epochs):
+        parts.append(line(across(epoch), top + height, across(epoch), top + height + 4, "grid"))
+        parts.append(text(across(epoch), top + height + 18, str(epoch), "tick mid", size=11))
+    parts.append(text(left + width / 2, top + height + 38, "epoch", "axis mid"))
+    parts.append(text(left - 48, top + height / 2, "error (% of images)", "axis mid", turn=-90))
+    if best is not None:
+        x = across(best + 1)
+        side = "" if x < left + 50 else "end" if x > left + width - 50 else "mid"
+        parts.append(line(x, top - 4, x, top + height, "diagonal"))
+        parts.append(text(x, top - 10, f"kept: epoch {best + 1}", f"tick {side}", size=11))
+    # What is higher than the panel is cut off; a margin of 6 px keeps marks on the border whole.
+    lines: list[str] = []
+    spots: list[str] = []
+    thin = " thin" if epochs > 100 else ""
+    for rank, (style, title, errors) in enumerate(curves):
+        places = [
+            (across(epoch) - left + 6, down(error) - top + 6)
+            for epoch, error in enumerate(errors, 1)
+            if error is not None
+        ]
+        lines.append(polyline(places, f"curve {style}{thin}", title))
+        if epochs <= 20:
+            lines.append(group([dot(x, y, 3.5, "mark") for x, y in places], title, style))
+        kept = None if best is None else errors[best]
+        if best is not None and kept is not None:
+            # The first is the smallest and drawn last: where they meet, all are seen.
+            spot = dot(across(best + 1) - left + 6, down(kept) - top + 6, 4.5 + 2 * rank, "mark")
+            spots.insert(0, group([spot], title, style))
+    parts.append(inner(left - 6, top - 6, width + 12, height + 12, lines + spots))
+    parts += _tips(curves, across, top, height)
+    return svg(380, top + height + 46, f"Learning curves. {name}", parts)
+
+
+def _tips(
+    curves: Sequence[_Curve], across: Callable[[float], float], top: float, height: float
+) -> list[str]:
+    """A column to point at for each epoch, or each few where they would be too narrow."""
+    epochs = len(curves[0][2])
+    stride = ceil(epochs / 150)
+    reach = min(across(1 + stride) - across(1), 24) if epochs > 1 else 24
+    columns = []
+    for epoch in range(1, epochs + 1, stride):
+        errors = ", ".join(f"{_told(errors[epoch - 1])} of {name}" for _, name, errors in curves)
+        column = rect(across(epoch) - reach / 2, top, reach, height, "hover")
+        columns.append(group([column], f"epoch {epoch}: wrong on {errors}"))
+    return columns
+
+
+def _highest(curves: Sequence[_Curve], start: int) -> float:
+    """The highest error from an epoch on, counted from 0."""
+    errors = (error for _, _, errors in curves for error in errors[start:])
+    return max((error for error in errors if error is not None), default=0.0)
+
+
+def _error_ticks(highest: float, least: float) -> list[float]:
+    """Round errors from 0 to at least `highest` and `least`, at most six of them."""
+    reach = max(highest, least)
+    steps = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+    # Rounding must not ask for another step above a round error.
+    step = next(step for step in steps if reach / step < 5 + 1e-9)
+    return [count * step for count in range(ceil(reach / step - 1e-9) + 1)]
+
+
+def _epoch_ticks(epochs: int) -> list[int]:
+    """The first epoch, round ones, and the last where it has room."""
+    steps = (scale * step for scale in (1, 10, 100, 1000) for step in (1, 2, 5))
+    step = next(step for step in steps if epochs / step <= 10)
+    ticks = [1, *(tick for tick in range(step, epochs + 1, step) if tick > 1)]
+    return ticks if epochs - ticks[-1] < step / 2 else [*ticks, epochs]
+
+
+def _tick(error: float, ticks: Sequence[float]) -> str:
+    return percent(error, 0 if ticks[1] >= 0.01 else 1)
+
+
+def _told(error: float | None) -> str:
+    return "–" if error is None else percent(error)

@@ -1,25 +1,28 @@
 """Confidence intervals: how far a measure may be off, given how few images it rests on.
 
-Shares of right answers get Wilson's interval, which is closed and good at any n and any share.
-Averages over labels and areas under the ROC curve get a percentile bootstrap that resamples
-images within each label. Where resampling sees no spread because nothing (or everything) went
-wrong, the interval is widened by one that does not depend on spread, and `method` says so.
+Shares of right answers get Wilson's interval, which is closed and good at any n and any share. The
+difference of two shares gets Newcombe's where they are of different images, Tango's where they are
+of the same ones. Averages over labels and areas under the ROC curve get a percentile bootstrap that
+resamples images within each label. Where resampling sees no spread because nothing (or everything)
+went wrong, the interval is widened by one that does not depend on spread, and `method` says so.
 
 Sources:
     Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference.
         JASA 22, 209-212.
     Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap, chapter 13.
     Newcombe, R. G. (1998). Interval estimation for the difference between independent
-        proportions. Statistics in Medicine 17, 873-890 (method 10, here for an average).
+        proportions. Statistics in Medicine 17, 873-890 (method 10, here for an average, too).
+    Tango, T. (1998). Equivalence test and confidence interval for the difference in proportions
+        for the paired-sample design. Statistics in Medicine 17, 891-908.
     Newcombe, R. G. (2006). Confidence intervals for an effect size measure based on the
         Mann-Whitney statistic, part 2. Statistics in Medicine 25, 559-573 (method 5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan, sqrt
+from math import hypot, isnan, nan, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -106,6 +109,49 @@ def average(parts: Sequence[Estimate]) -> Estimate:
     return Estimate(value, max(value - below, 0.0), min(value + above, 1.0), n, "combined")
 
 
+def newcombe_difference(one: Estimate, other: Estimate) -> Estimate:
+    """The difference `one` - `other` of two shares of different images, each with its interval.
+
+    Newcombe (1998), method 10: the distances from value to bound of Wilson's intervals add up in
+    squares.
+
+    Args:
+        one: the share to take from, as `wilson` gives it.
+        other: the share that is taken away, as `wilson` gives it.
+    """
+    value = one.value - other.value
+    below = hypot(one.value - one.low, other.high - other.value)
+    above = hypot(one.high - one.value, other.value - other.low)
+    n = one.n + other.n
+    return Estimate(value, max(value - below, -1.0), min(value + above, 1.0), n, "Newcombe")
+
+
+def tango(only_one: int, only_other: int, n: int) -> Estimate:
+    """The difference of two shares of hits among the same n images, with Tango's interval (1998).
+
+    The interval holds all differences δ that a score test does not reject: those with
+    (b - c - nδ)² ≤ z² n (2q + δ(1 - δ)), q being the likeliest share of c for that δ. At δ = 0 this
+    is McNemar's test. It has a width where no image, or every image, tells the two apart.
+
+    Args:
+        only_one: b, images that are a hit for the one alone.
+        only_other: c, images that are a hit for the other alone.
+        n: all images, at least 1 and at least b + c.
+    """
+    surplus, unequal = only_one - only_other, only_one + only_other
+    value = surplus / n
+
+    def excess(delta: float) -> float:
+        linear = (2 * n - surplus) * delta - unequal
+        constant = -only_other * delta * (1 - delta)
+        root = sqrt(max(linear**2 - 8 * n * constant, 0.0))
+        likeliest = (root - linear) / (4 * n)
+        variance = n * (2 * likeliest + delta * (1 - delta))
+        return (surplus - n * delta) ** 2 - _Z**2 * variance
+
+    return Estimate(value, _bound(excess, value, -1.0), _bound(excess, value, 1.0), n, "Tango")
+
+
 def widened(estimate: Estimate, other: Estimate, why: str) -> Estimate:
     """The union of two intervals of the same measure; `why` joins the method."""
     return replace(
@@ -135,17 +181,18 @@ def newcombe_auc(value: float, positives: int, negatives: int) -> Estimate:
         variance = theta * (1 - theta) * spread / (positives * negatives)
         return (theta - value) ** 2 - _Z**2 * variance
 
-    def bound(outer: float) -> float:
-        inner = value
-        if excess(outer) <= 0:
-            return outer
-        for _ in range(60):
-            middle = (inner + outer) / 2
-            if excess(middle) > 0:
-                outer = middle
-            else:
-                inner = middle
-        return (inner + outer) / 2
+    low, high = _bound(excess, value, 0.0), _bound(excess, value, 1.0)
+    return Estimate(value, low, high, positives + negatives, "Newcombe")
 
-    n = positives + negatives
-    return Estimate(value, bound(0.0), bound(1.0), n, "Newcombe")
+
+def _bound(excess: Callable[[float], float], inner: float, outer: float) -> float:
+    """Where `excess` turns positive on the way from `inner` to `outer`; `outer` if it does not."""
+    if excess(outer) <= 0:
+        return outer
+    for _ in range(60):
+        middle = (inner + outer) / 2
+        if excess(middle) > 0:
+            outer = middle
+        else:
+            inner = middle
+    return (inner + outer) / 2

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate.evaluation import figures
+from foveate.evaluation.learning import LearningPoint
 from foveate.evaluation.metrics import Evaluation
 from foveate.evaluation.svg import percent
 from foveate.evaluation.thumbnails import load_image_bytes, thumbnail
@@ -47,6 +48,10 @@ class ReportDetails:
         search: C, mean accuracy and standard deviation over the folds, for each C tried.
         chosen_c: the C that was taken.
         generated: whether the images were drawn by a program rather than photographed.
+        learning: errors after each epoch, where a network was trained.
+        best_epoch: the epoch whose weights were kept, from 0.
+        learning_advice: what the errors say should be changed, in a sentence (`learning.advice`).
+        comparison: how it compares with another classifier, in a sentence (`Comparison.sentence`).
     """
 
     title: str
@@ -61,6 +66,10 @@ class ReportDetails:
     search: Sequence[tuple[float, float, float]] = ()
     chosen_c: float | None = None
     generated: bool = False
+    learning: Sequence[LearningPoint] = ()
+    best_epoch: int | None = None
+    learning_advice: str = ""
+    comparison: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +236,10 @@ def _render(
         more_confusions=max(0, len(found) - _SHOWN_CONFUSIONS),
         reliability=drawn(figures.reliability_figure(evaluation.calibration)),
         search=drawn(figures.search_figure(details.search)) if details.search else "",
+        learning=drawn(figures.learning_figure(details.learning, details.best_epoch))
+        if details.learning
+        else "",
+        validated=any(point.validation_error is not None for point in details.learning),
         mistakes=_examples(wrong, predictions, load_bytes),
         mistake_count=len(wrong),
         hits=_examples(right, predictions, load_bytes),
