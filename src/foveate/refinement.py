@@ -53,6 +53,7 @@ class Refinement:
         epochs: how it was trained.
         best: the epoch whose weights these are, from 0.
         stopped_early: whether it was good enough before its last epoch.
+        n_judged: training images that the training error of an epoch was measured on.
         n_validation: training images that said when to stop, and did not train the network.
         minibatch: images that went through the device at once.
         device: its name.
@@ -65,6 +66,7 @@ class Refinement:
     epochs: tuple[Epoch, ...]
     best: int
     stopped_early: bool
+    n_judged: int
     n_validation: int
     minibatch: int
     device: str
@@ -140,7 +142,7 @@ def refine_backbone(
     from foveate.backbones.network import load_pretrained
     from foveate.backbones.proof import prove
     from foveate.finetune.learner import Learner
-    from foveate.finetune.loop import learn
+    from foveate.finetune.loop import judged_rows, learn
     from foveate.heads import LastLayer, head_of_last_layer
 
     labels = tuple(sorted({str(row.entry.label) for row in training.rows}))
@@ -185,6 +187,7 @@ def refine_backbone(
         epochs=refined.epochs,
         best=refined.best,
         stopped_early=refined.stopped_early,
+        n_judged=len(judged_rows(samples, settings.seed)),
         n_validation=len(samples.validation_codes),
         minibatch=refined.minibatch,
         device=device.name,

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from foveate.evaluation import ReportDetails
+from foveate.evaluation import LearningPoint, ReportDetails, advice, compare_paired
 from foveate.pipeline import Scoring, Training
 from foveate.preparation import Prepared
 from foveate.settings import Settings
@@ -92,6 +92,10 @@ def training_report(training: Training, *, model: Path, source: str) -> ReportDe
             **_if_any("Without a label", len(catalog.usable) - len(catalog.labelled)),
         },
         notes=training_notes(training),
+        learning=_learning(training),
+        best_epoch=training.refinement.best if training.refinement else None,
+        learning_advice=_learning_advice(training),
+        comparison=_comparison(training) or "",
         search=[(p.c, p.accuracy, p.deviation) for p in training.head.search],
         chosen_c=training.head.c,
     )
@@ -183,7 +187,31 @@ def _refinement_json(training: Training) -> dict[str, object] | None:
         "device": found.device,
         "learning": [asdict(epoch) for epoch in found.epochs],
         "baseline_accuracy": training.baseline_accuracy,
+        "comparison": _comparison(training),
     }
+
+
+def _learning(training: Training) -> list[LearningPoint]:
+    epochs = training.refinement.epochs if training.refinement else ()
+    return [LearningPoint(epoch.train_error, epoch.validation_error) for epoch in epochs]
+
+
+def _learning_advice(training: Training) -> str:
+    found = training.refinement
+    if found is None:
+        return ""
+    said = advice(
+        _learning(training), found.best, n_train=found.n_judged, n_validation=found.n_validation
+    )
+    return said or ""
+
+
+def _comparison(training: Training) -> str | None:
+    """In words, whether refining was better than the frozen features."""
+    if training.baseline is None:
+        return None
+    found = compare_paired(training.predictions.right, training.baseline.right)
+    return found.sentence("The refined network", "an SVM on frozen features")
 
 
 def _data_json(prepared: Prepared) -> dict[str, object]:

@@ -288,8 +288,7 @@ def _end_epoch(
     steps: int,
 ) -> None:
     """Judge the averaged weights, and remember them if they are the best so far."""
-    judged = np.random.default_rng(settings.seed).permutation(len(samples.train_codes))
-    judged = np.sort(judged[: max(min(MOST_JUDGED, len(samples.validation_codes)), 64)])
+    judged = judged_rows(samples, settings.seed)
     with _swapped(learner.learned, state.average):
         on_train = _scores(learner, samples.train, judged, settings, device)
         rows = np.arange(len(samples.validation_codes))
@@ -314,6 +313,12 @@ def _end_epoch(
     if loss is None or loss <= min(losses):
         state.best = [value.clone() for value in state.average]
         state.best_epoch, state.scores = len(state.epochs) - 1, scores
+
+
+def judged_rows(samples: Samples, seed: int) -> NDArray[np.intp]:
+    """The training images that every epoch is judged on: about as many as there are to validate on."""
+    n = max(min(MOST_JUDGED, len(samples.validation_codes)), 64)
+    return np.sort(np.random.default_rng(seed).permutation(len(samples.train_codes))[:n])
 
 
 def _good_enough(state: Progress, settings: Settings) -> bool:
