@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate import __version__
-from foveate.backbones import find_backbone
+from foveate.backbones import find_backbone, need_torch
 from foveate.catalog import (
     Catalog,
     Duplicates,
     ImageRow,
+    Source,
     Split,
     find_duplicates,
     read_source,
@@ -133,24 +134,25 @@ def train(
         TooFewImages: a label has too few images to train and test on.
     """
     settings = settings or Settings()
-    if settings.refines:
-        from foveate.finetune.device import open_device
-
-        with open_device(settings.device, settings.precision) as device:
-            return _train(source, settings, limit, progress, device)
-    return _train(source, settings, limit, progress, None)
-
-
-def _train(
-    source: str | Path,
-    settings: Settings,
-    limit: int | None,
-    progress: Progress | None,
-    device: Device | None,
-) -> Training:
     watch = Stopwatch()
     with watch.stage("list"):
         listed = labelled_source(source, settings).limited(limit)
+    if not settings.refines:
+        return _train(listed, settings, watch, progress, None)
+    need_torch("To refine a network")
+    from foveate.finetune.device import open_device
+
+    with open_device(settings.device, settings.precision) as device:
+        return _train(listed, settings, watch, progress, device)
+
+
+def _train(
+    listed: Source,
+    settings: Settings,
+    watch: Stopwatch,
+    progress: Progress | None,
+    device: Device | None,
+) -> Training:
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
     with after_the_first(device):

@@ -15,6 +15,7 @@ networks of timm and torchvision:
 """
 
 from foveate.backbones.add import add_backbone
+from foveate.backbones.extra import need_torch
 from foveate.backbones.registry import Backbone, Card, find_backbone, list_backbones
 
-__all__ = ["Backbone", "Card", "add_backbone", "find_backbone", "list_backbones"]
+__all__ = ["Backbone", "Card", "add_backbone", "find_backbone", "list_backbones", "need_torch"]

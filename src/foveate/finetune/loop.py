@@ -316,7 +316,7 @@ def _end_epoch(
 
 
 def judged_rows(samples: Samples, seed: int) -> NDArray[np.intp]:
-    """The training images that every epoch is judged on: about as many as there are to validate on."""
+    """Training images that every epoch is judged on: about as many as there are to validate on."""
     n = max(min(MOST_JUDGED, len(samples.validation_codes)), 64)
     return np.sort(np.random.default_rng(seed).permutation(len(samples.train_codes))[:n])
 
