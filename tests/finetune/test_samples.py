@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foveate.catalog import read_source
+from foveate.errors import ImageRefused
+from foveate.files import digest
+from foveate.finetune.samples import FilePixels, MappedPixels, Pixels, decode_once
+from foveate.image import Limits, Resize, open_image
+
+RESIZE = Resize(72, to_edge=True)
+
+
+def decoded(source: Path, folder: Path, *, most_bytes: int = 10**9) -> Pixels:
+    entries = read_source(source).entries
+    return decode_once(
+        entries,
+        [digest(Path(entry.file.path).read_bytes()) for entry in entries],
+        RESIZE,
+        folder=folder,
+        limits=Limits(),
+        most_bytes=most_bytes,
+    )
+
+
+@pytest.mark.parametrize("most_bytes", [10**9, 0])
+def test_squares_are_those_of_the_decoder(patterns: Path, tmp_path: Path, most_bytes: int) -> None:
+    pixels = decoded(patterns, tmp_path, most_bytes=most_bytes)
+    assert isinstance(pixels, MappedPixels if most_bytes else FilePixels)
+    entries = read_source(patterns).entries
+    assert len(pixels) == len(entries)
+    rows = np.array([3, 0, 3])
+    wanted = [open_image(Path(entries[row].file.path).read_bytes()).pixels(RESIZE) for row in rows]
+    np.testing.assert_array_equal(pixels[rows], np.stack(wanted))
+
+
+def test_they_are_decoded_once(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = decoded(patterns, tmp_path)
+    monkeypatch.setattr(FilePixels, "__getitem__", lambda *_: pytest.fail("decoded again"))
+    np.testing.assert_array_equal(decoded(patterns, tmp_path)[np.arange(2)], first[np.arange(2)])
+    assert len(list(tmp_path.glob("*.npy"))) == 1
+
+
+def test_a_vanished_image_leaves_no_half_file(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanished(*_: object) -> None:
+        raise ImageRefused("unreadable", "gone")  # type: ignore[arg-type]
+
+    monkeypatch.setattr("foveate.finetune.samples.read_file", vanished)
+    with pytest.raises(ImageRefused):
+        decoded(patterns, tmp_path)
+    assert not list(tmp_path.glob("*.npy"))

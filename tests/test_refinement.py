@@ -1,0 +1,142 @@
+"""From a folder of pictures to a refined classifier, for real, on a few small images."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from foveate.predictions import read_predictions
+
+pytest.importorskip("torch", reason="needs the [refine] extra")
+pytest.importorskip("timm", reason="needs the [refine] extra")
+pytestmark = pytest.mark.slow
+
+QUICK: dict[str, Any] = {
+    "resolution": 64,
+    "epochs": 2,
+    "minibatch": 8,
+    "device": "cpu",
+    "precision": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def run_dnn(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOVEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return fv.refine(patterns, **QUICK)
+
+
+def test_the_same_run_object(run_dnn: fv.Run, patterns: Path) -> None:
+    assert run_dnn.evaluation.n > 0
+    refinement = run_dnn.training.refinement
+    assert refinement is not None
+    assert len(refinement.epochs) == 2
+    assert refinement.n_validation > 0
+    assert run_dnn.training.baseline_accuracy is not None
+    result = run_dnn.to_json()
+    assert result["classifier"] == "dnn"
+    assert result["refinement"]["best_epoch"] in (1, 2)  # type: ignore[index]
+    assert not refinement.checkpoint.exists()
+
+
+def test_the_file_is_a_classifier_like_any_other(
+    run_dnn: fv.Run, patterns: Path, tmp_path: Path
+) -> None:
+    run_dnn.save(tmp_path / "m.onnx")
+    loaded = fv.load(tmp_path / "m.onnx")
+    assert loaded.metadata.training.classifier == "dnn"
+    paths = list(run_dnn.evaluation.predictions.paths)
+    again = loaded.predict(paths)
+    for row, one in zip(run_dnn.evaluation.predictions.probabilities, again, strict=True):
+        np.testing.assert_allclose(list(one.probabilities.values()), row, atol=1e-3)
+    assert fv.evaluate(loaded, patterns).accuracy == run_dnn.evaluation.accuracy
+
+
+def test_the_file_says_what_torch_says(run_dnn: fv.Run) -> None:
+    """The scores in the file are those of the last layer on the features in the file."""
+    features = np.random.default_rng(0).random((5, 1280), np.float32)
+    head = run_dnn.training.head
+    wanted = head.probabilities(features)
+    np.testing.assert_allclose(run_dnn.classifier.probabilities(features), wanted, atol=1e-5)
+
+
+def test_report_shows_how_it_learned(run_dnn: fv.Run, tmp_path: Path) -> None:
+    page = run_dnn.evaluation.report(tmp_path / "report.html").read_text()
+    assert "How it learned" in page
+    assert "frozen features" in page
+
+
+def test_svm_on_refined_features(patterns: Path) -> None:
+    run = fv.refine(patterns, classifier="svm-dnn", **QUICK)
+    assert run.training.head.kind == "svm"
+    assert run.training.head.c is not None
+    assert run.training.refinement is not None
+
+
+def test_last_layer_only_keeps_the_backbone(patterns: Path) -> None:
+    run = fv.refine(patterns, depth="last_only", **{**QUICK, "epochs": 5})
+    frozen = fv.train(patterns, resolution=64, precision="float32")
+    assert run.classifier.backbone == frozen.classifier.backbone
+
+
+def command(out: Path, source: Path, *more: str) -> list[str]:
+    assignments = [f"--set={key}={value}" for key, value in QUICK.items()]
+    return [
+        sys.executable, "-m", "foveate", "train", str(source), "--classifier", "dnn",
+        "--out", str(out), "--json", *assignments, *more,
+    ]  # fmt: skip
+
+
+def test_two_processes_come_to_the_same(patterns: Path, tmp_path: Path) -> None:
+    """Gloo on one machine; the cache is a new one for each, so both really train."""
+    found = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        done = subprocess.run(
+            command(folder / "m.onnx", patterns, "--devices", str(count)),
+            env={**os.environ, "FOVEATE_CACHE": str(folder / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        scored = folder / "p.parquet"
+        fv.load(folder / "m.onnx")
+        subprocess.run(
+            [sys.executable, "-m", "foveate", "score", str(folder / "m.onnx"), str(patterns),
+             "--out", str(scored), "--quiet"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        found.append((result, read_predictions(scored).probabilities))
+    (one, alone), (two, together) = found
+    assert one["refinement"]["learning"][0]["loss"] == pytest.approx(
+        two["refinement"]["learning"][0]["loss"], rel=1e-3
+    )
+    np.testing.assert_allclose(alone, together, atol=0.02)
+
+
+def test_a_missing_gpu_is_a_plain_error(patterns: Path, tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = subprocess.run(
+        command(tmp_path / "m.onnx", patterns, "--device", "cuda"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "finds no GPU" in done.stderr
+    assert "Traceback" not in done.stderr
