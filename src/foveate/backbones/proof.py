@@ -19,6 +19,10 @@ MOST_DIFFERENCE = 0.1
 """Of the spread between images. What float16 and careful rounding change is a few hundredths of it;
 a network that is wrong differs by about 1, even where its cosine is close to 1."""
 
+LEAST_SPREAD = 0.05
+"""Of the size of the features. A network with random weights may give all images nearly the same
+features; less than this between them is not held against rounding."""
+
 ODD = (161, 161)
 """Odd, not a multiple of any stride: where paddings go wrong."""
 
@@ -106,6 +110,7 @@ def _compare(found: NDArray[np.float32], wanted: NDArray[np.float32], where: str
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = float(((a * b).sum(axis=1) / np.maximum(lengths, 1e-30)).min())
     spread = float(np.sqrt(((b - b.mean(axis=0)) ** 2).mean()))
+    spread = max(spread, LEAST_SPREAD * float(np.sqrt((b**2).mean())))
     difference = float(np.sqrt(((a - b) ** 2).mean())) / max(spread, 1e-30)
     if cosine < LEAST_COSINE or difference > MOST_DIFFERENCE:
         raise BackboneError(
