@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import accuracy, backbones, scale, speed, start
+from benchmarks import accuracy, backbones, refine, scale, speed, start
 from benchmarks.common import DATA, RESULTS, ROOT, Bar, machine
 
 BENCHMARKS = {
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "accuracy": accuracy.main,
     "scale": scale.main,
     "backbones": backbones.main,
+    "refine": refine.main,
 }
 
 
