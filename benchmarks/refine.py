@@ -79,9 +79,9 @@ def main() -> Result:
         "Accuracy of refined networks",
         [
             f"Mean and standard deviation over {SPLITS} seeded splits (80/20 for ucmerced, 75/25 "
-            "else), all settings at their defaults, EfficientNet-Lite0. Frozen: a linear SVM on the "
-            "features before refining, at the same resolution, on the same test images; p: McNemar's "
-            "exact test of the two, split by split.",
+            "else), all settings at their defaults, EfficientNet-Lite0. Frozen: a linear SVM on "
+            "the features before refining, at the same resolution, on the same test images; p: "
+            "McNemar's exact test of the two, split by split.",
         ],
         bars,
         [["data", "test images", "frozen", "refined", "p", "seconds"], *rows],
