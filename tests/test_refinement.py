@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
+from foveate.classifier import load_classifier
 from foveate.predictions import read_predictions
 
 pytest.importorskip("torch", reason="needs the [refine] extra")
@@ -52,13 +53,15 @@ def test_the_file_is_a_classifier_like_any_other(
     run_dnn: fv.Run, patterns: Path, tmp_path: Path
 ) -> None:
     run_dnn.save(tmp_path / "m.onnx")
-    loaded = fv.load(tmp_path / "m.onnx")
+    loaded = load_classifier(tmp_path / "m.onnx", precision="float32")
     assert loaded.metadata.training.classifier == "dnn"
     paths = list(run_dnn.evaluation.predictions.paths)
     again = loaded.predict(paths)
     for row, one in zip(run_dnn.evaluation.predictions.probabilities, again, strict=True):
         np.testing.assert_allclose(list(one.probabilities.values()), row, atol=1e-3)
-    assert fv.evaluate(loaded, patterns).accuracy == run_dnn.evaluation.accuracy
+    assert (
+        fv.evaluate(loaded, patterns, precision="float32").accuracy == run_dnn.evaluation.accuracy
+    )
 
 
 def test_the_file_says_what_torch_says(run_dnn: fv.Run) -> None:

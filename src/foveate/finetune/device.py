@@ -46,6 +46,14 @@ class Device:
         if self.count > 1:
             distributed.barrier()
 
+    def mean(self, value: float) -> float:
+        """The mean of a number over all processes."""
+        if self.count == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.torch)
+        distributed.all_reduce(total)
+        return float(total) / self.count
+
     def share(self, n: int) -> slice:
         """The part of a batch of n that is this process's."""
         return slice(self.rank * n // self.count, (self.rank + 1) * n // self.count)

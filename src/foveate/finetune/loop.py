@@ -239,7 +239,7 @@ def _accumulate(
             # Gradients are averaged over processes, whose parts may differ in size.
             (loss * (device.count / n)).backward()
         total += float(loss.detach()) / n
-    return total * device.count
+    return device.mean(total * device.count)
 
 
 def _show(
