@@ -51,10 +51,10 @@ def render(pixels: Tensor, views: Views | None, resolution: int) -> Tensor:
     return shown.contiguous(memory_format=torch.channels_last)
 
 
-def mix(images: Tensor, partner: Tensor, share: Tensor) -> Tensor:
-    """Each image with its partner mixed in: `share` (n,) of it stays."""
-    part = share.view(-1, 1, 1, 1)
-    return images * part + images[partner] * (1 - part)
+def mix(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
+    """Each image with another mixed in: `share` (n,) of it stays."""
+    part = share.view(-1, *[1] * (images.ndim - 1))
+    return images * part + others * (1 - part)
 
 
 def _transforms(views: Views, device: torch.device) -> Tensor:
