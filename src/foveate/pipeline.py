@@ -46,7 +46,7 @@ from foveate.refinement import (
     TrainingRows,
     after_the_first,
     refine_backbone,
-    with_resolution,
+    settled,
 )
 from foveate.settings import Settings
 
@@ -156,10 +156,10 @@ def _train(
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
     with after_the_first(device):
-        if device is not None and "resolution" not in settings.model_fields_set:
+        if device is not None:
             inspected = prepare(listed, settings, watch, progress, None)
             inspected.store.close(inspected.catalog)
-            settings = with_resolution(settings, backbone, inspected.catalog.usable, device)
+            settings = settled(settings, backbone, inspected.catalog.usable, device)
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)

@@ -56,7 +56,9 @@ class Settings(BaseModel):
         description="what refining trains: a new last layer only; the head of the network, too "
         "(its fully connected layers or last stage); or all of it",
     )
-    epochs: int = Field(45, ge=1, le=10_000, description="passes over the images, at most")
+    epochs: int = Field(
+        0, ge=0, le=10_000, description="passes over the images, at most; 0: 5 (cosine), 45 (step)"
+    )
     minibatch: int = Field(16, ge=1, le=4096, description="images a step of refining learns from")
     schedule: Literal["cosine", "step"] = Field(
         "cosine",

@@ -81,6 +81,8 @@ class ProgressBar:
             self._close()
             # What is done at the first call may have been known from an earlier run.
             self._stage, self._start, self._shown, self._first = stage, now, now, done
+            if note:
+                remark(f"{stage}: {note}")
         elif self._bar is not None:
             rate = self._rate(done, now)
             self._bar.update(self._bar.task_ids[0], completed=done, rate=rate, note=note)

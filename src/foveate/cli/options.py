@@ -84,7 +84,9 @@ Depth = Annotated[
 ]
 Epochs = Annotated[
     int | None,
-    typer.Option(help="of refining, at most [default: 45]", show_default=False),
+    typer.Option(
+        help="of refining, at most [default: 5, or 45 with --set schedule=step]", show_default=False
+    ),
 ]
 Device = Annotated[
     str | None,

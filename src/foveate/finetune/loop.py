@@ -92,6 +92,7 @@ def learn(
     checkpoint: Path | None = None,
     key: str = "",
     watch: Watch | None = None,
+    foretell: Callable[[float], None] | None = None,
 ) -> Refined:
     """Train a network and its new last layer.
 
@@ -104,6 +105,7 @@ def learn(
             gone on from.
         key: stands for data and settings.
         watch: told how far it is.
+        foretell: told, before it begins, how many seconds it may take at most.
     """
     learner.to(device.torch)
     optimiser = make_optimiser(learner, settings)
@@ -114,6 +116,8 @@ def learn(
     steps = math.ceil(per_epoch / settings.minibatch)
     stopped = _good_enough(state, settings)
     with ExitStack() as stack:
+        # What a network itself leaves out is drawn from the seed of the step; others keep theirs.
+        stack.enter_context(torch.random.fork_rng())
         parallel: nn.Module = learner
         if learner.network is not None:
             freeze_norms(learner)
@@ -122,6 +126,9 @@ def learn(
         if device.count > 1:
             parallel = DistributedDataParallel(learner)
         loader = _Loader(samples, settings, device, steps)
+        if foretell is not None and not stopped:
+            step_seconds = _try_a_step(parallel, loader, samples, state, settings, device)
+            foretell(step_seconds * (steps * settings.epochs - state.step))
         saved = time.monotonic()
         for plan, inputs in loader.batches(state.step):
             if stopped:
@@ -206,6 +213,29 @@ def _step(
             state.minibatch = math.ceil(state.minibatch / 2)
 
 
+def _try_a_step(
+    parallel: nn.Module,
+    loader: _Loader,
+    samples: Samples,
+    state: Progress,
+    settings: Settings,
+    device: Device,
+) -> float:
+    """Seconds that a step takes; nothing is learned from it."""
+    plan, inputs = loader.load(state.step)
+    seconds = 0.0
+    for _ in range(2):  # the first has to make its kernels
+        started = time.perf_counter()
+        try:
+            _accumulate(parallel, plan, inputs, samples, state, settings, device)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        seconds = time.perf_counter() - started
+    parallel.zero_grad()
+    return seconds
+
+
 def _accumulate(
     parallel: nn.Module,
     plan: BatchPlan,
@@ -220,6 +250,7 @@ def _accumulate(
     targets = _targets(plan, samples)
     width = getattr(parallel, "module", parallel).last.in_features
     generator = torch.Generator().manual_seed(plan.seed)
+    torch.manual_seed(plan.seed)
     kept = torch.rand(n, width, generator=generator) >= settings.dropout
     factors = kept / (1 - settings.dropout)
     total = 0.0
@@ -359,13 +390,13 @@ class _Loader:
         """Plans and images of all steps from `step` on."""
         last = self._steps * self._settings.epochs
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
-            ahead = pool.submit(self._load, step) if step < last else None
+            ahead = pool.submit(self.load, step) if step < last else None
             while ahead is not None:
                 waiting = time.perf_counter()
                 found = ahead.result()
                 self._waiting += time.perf_counter() - waiting
                 step += 1
-                ahead = pool.submit(self._load, step) if step < last else None
+                ahead = pool.submit(self.load, step) if step < last else None
                 yield found
                 self._images += len(found[0].rows)
 
@@ -382,7 +413,8 @@ class _Loader:
     def _start(self) -> None:
         self._started, self._waiting, self._images = time.perf_counter(), 0.0, 0
 
-    def _load(self, step: int) -> tuple[BatchPlan, NDArray[np.generic]]:
+    def load(self, step: int) -> tuple[BatchPlan, NDArray[np.generic]]:
+        """Plan and images of one step."""
         epoch, within = divmod(step, self._steps)
         settings = self._settings
         rows = epoch_rows(
