@@ -35,8 +35,8 @@ RESOLUTIONS = (224, 320, 448)
 """What `settled` chooses from."""
 
 EPOCHS = {"cosine": 5, "step": 45}
-"""Passes over the images where the settings leave it open. A pretrained network with a last layer
-that fits already has learned a few hundred images after four or five; then it learns them by heart."""
+"""Passes over the images where the settings leave it open. A pretrained network whose last layer
+fits already has learned a few hundred images after four or five; then it learns them by heart."""
 
 FEW_IMAGES = 1000
 """So many are refined at 320 px on a CPU within two minutes or three."""
@@ -108,7 +108,7 @@ def settled(
     resolution = settings.resolution
     if "resolution" not in settings.model_fields_set and rows:
         detail = median(min(row.facts.width, row.facts.height) for row in rows)
-        affordable = RESOLUTIONS
+        affordable: tuple[int, ...] = RESOLUTIONS
         if device.torch.type == "cpu":
             affordable = RESOLUTIONS[: 2 if len(rows) <= FEW_IMAGES else 1]
         resolution = max((r for r in affordable if r <= detail), default=RESOLUTIONS[0])
