@@ -253,7 +253,9 @@ def _accumulate(
     torch.manual_seed(plan.seed)
     kept = torch.rand(n, width, generator=generator) >= settings.dropout
     factors = kept / (1 - settings.dropout)
-    total = 0.0
+    total, counts = 0.0, 1.0
+    if len(mine) == 0:  # fewer images than processes: the others wait for this one's gradients
+        mine, counts = np.arange(1), 0.0
     parts = [mine[i : i + state.minibatch] for i in range(0, len(mine), state.minibatch)]
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -268,8 +270,8 @@ def _accumulate(
                 reduction="sum",
             )
             # Gradients are averaged over processes, whose parts may differ in size.
-            (loss * (device.count / n)).backward()
-        total += float(loss.detach()) / n
+            (loss * (counts * device.count / n)).backward()
+        total += counts * float(loss.detach()) / n
     return device.mean(total * device.count)
 
 
