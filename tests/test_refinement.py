@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import foveate as fv
+from foveate import refinement
 from foveate.classifier import load_classifier
 from foveate.predictions import read_predictions
 
@@ -38,15 +39,15 @@ def run_dnn(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
 
 def test_the_same_run_object(run_dnn: fv.Run, patterns: Path) -> None:
     assert run_dnn.evaluation.n > 0
-    refinement = run_dnn.training.refinement
-    assert refinement is not None
-    assert len(refinement.epochs) == 2
-    assert refinement.n_validation > 0
+    made = run_dnn.training.refinement
+    assert made is not None
+    assert len(made.epochs) == 2
+    assert made.n_validation > 0
     assert run_dnn.training.baseline_accuracy is not None
     result = run_dnn.to_json()
     assert result["classifier"] == "dnn"
     assert result["refinement"]["best_epoch"] in (1, 2)  # type: ignore[index]
-    assert not refinement.checkpoint.exists()
+    assert not made.checkpoint.exists()
 
 
 def test_the_file_is_a_classifier_like_any_other(
@@ -83,6 +84,26 @@ def test_svm_on_refined_features(patterns: Path) -> None:
     assert run.training.head.kind == "svm"
     assert run.training.head.c is not None
     assert run.training.refinement is not None
+
+
+def test_nothing_is_fitted_to_the_validation_images(
+    patterns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They say when to stop and calibrate; the layer that training starts from is new to them."""
+    fitted: list[int] = []
+    first_layer = refinement._first_layer
+
+    def spy(features: np.ndarray, codes: np.ndarray) -> Any:
+        fitted.append(len(features))
+        assert len(features) == len(codes)
+        return first_layer(features, codes)
+
+    monkeypatch.setattr(refinement, "_first_layer", spy)
+    found = fv.refine(patterns, depth="last_only", **QUICK)
+    made = found.training.refinement
+    assert made is not None
+    assert made.n_validation > 0
+    assert fitted == [found.classifier.metadata.training.n_train - made.n_validation]
 
 
 def test_last_layer_only_keeps_the_backbone(patterns: Path) -> None:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from foveate.backbones import Backbone, Card
 from foveate.catalog import ImageRow, Workspace
-from foveate.errors import SettingsError
 from foveate.files import digest
 from foveate.image import Resize
 from foveate.preparation import Progress, Stopwatch, limits_of
@@ -156,6 +155,7 @@ def refine_backbone(
     from foveate.backbones.proof import prove
     from foveate.finetune.learner import Learner
     from foveate.finetune.loop import judged_rows, learn
+    from foveate.finetune.plan import hold_out
     from foveate.heads import LastLayer, head_of_last_layer
 
     labels = tuple(sorted({str(row.entry.label) for row in training.rows}))
@@ -165,12 +165,14 @@ def refine_backbone(
         with watch.stage("load"):
             network = load_pretrained(backbone)
     with watch.stage("decode"):
-        samples = _samples(training, labels, codes, settings, workspace, progress)
+        learnt, held = hold_out(codes, training.groups, settings.validation_share, settings.seed)
+        samples = _samples(training, labels, codes, learnt, held, settings, workspace, progress)
     key = _key(backbone, training, settings)
     checkpoint = workspace.folder / "refine" / f"{key[:16]}.pt"
     with watch.stage("refine"):
         learner = Learner(network, backbone.card.dimension, len(labels), settings.depth)
-        learner.start_from(*_first_layer(training, codes))
+        # Not from the images that say when to stop and calibrate: they must be new to all of it.
+        learner.start_from(*_first_layer(training.features[learnt], codes[learnt]))
         refined = learn(
             learner,
             samples,
@@ -213,17 +215,15 @@ def _samples(
     training: TrainingRows,
     labels: tuple[str, ...],
     codes: NDArray[np.intp],
+    learnt: NDArray[np.intp],
+    held: NDArray[np.intp],
     settings: Settings,
     workspace: Workspace,
     progress: Progress | None,
 ) -> Samples:
     """The images as the training wants them; features where only the last layer learns."""
-    from foveate.finetune.plan import hold_out
     from foveate.finetune.samples import Pixels, Samples, decode_once
 
-    learnt, held = hold_out(codes, training.groups, settings.validation_share, settings.seed)
-    if len(learnt) == 0:
-        raise SettingsError("No training images are left beside those to validate on.")
     if settings.depth == "last_only":
         features = training.features
         return Samples(labels, features[learnt], codes[learnt], features[held], codes[held])
@@ -263,7 +263,7 @@ def _squares(shown: Resize, rows: Sequence[ImageRow]) -> Resize:
 
 
 def _first_layer(
-    training: TrainingRows, codes: NDArray[np.intp]
+    features: NDArray[np.float32], codes: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A last layer (K, d), (K,) that fits the frozen features.
 
@@ -273,8 +273,8 @@ def _first_layer(
     """
     from foveate.heads import LogisticRegression, unit_rows
 
-    found = LogisticRegression(START_C).fit(unit_rows(training.features), codes)
-    length = float(np.linalg.norm(training.features, axis=1).mean())
+    found = LogisticRegression(START_C).fit(unit_rows(features), codes)
+    length = float(np.linalg.norm(features, axis=1).mean())
     return found.coef_ / np.float32(length), found.intercept_
 
 

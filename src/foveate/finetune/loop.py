@@ -125,7 +125,7 @@ def learn(
             stack.enter_context(fused(learner.network, example))
         if device.count > 1:
             parallel = DistributedDataParallel(learner)
-        loader = _Loader(samples, settings, device, steps)
+        loader = _Loader(samples, settings, steps)
         if foretell is not None and not stopped:
             step_seconds = _try_a_step(parallel, loader, samples, state, settings, device)
             foretell(step_seconds * (steps * settings.epochs - state.step))
@@ -381,11 +381,10 @@ def _scores(
 class _Loader:
     """Reads the images of the next step while the device is busy with this one."""
 
-    def __init__(self, samples: Samples, settings: Settings, device: Device, steps: int) -> None:
+    def __init__(self, samples: Samples, settings: Settings, steps: int) -> None:
         self._samples = samples
         self._settings = settings
         self._steps = steps
-        self._device = device
         self._start()
 
     def batches(self, step: int) -> Iterator[tuple[BatchPlan, NDArray[np.generic]]]:
