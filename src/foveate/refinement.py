@@ -153,8 +153,9 @@ def refine_backbone(
     from foveate.backbones.export import export_onnx
     from foveate.backbones.network import load_pretrained
     from foveate.backbones.proof import prove
+    from foveate.finetune.judging import judged_rows
     from foveate.finetune.learner import Learner
-    from foveate.finetune.loop import judged_rows, learn
+    from foveate.finetune.loop import learn
     from foveate.finetune.plan import hold_out
     from foveate.heads import LastLayer, head_of_last_layer
 

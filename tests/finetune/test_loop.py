@@ -19,7 +19,9 @@ from torch import Tensor  # noqa: E402
 from foveate.backbones.names import parse_name  # noqa: E402
 from foveate.backbones.network import build_network  # noqa: E402
 from foveate.finetune import loop  # noqa: E402
+from foveate.finetune.batches import Batch  # noqa: E402
 from foveate.finetune.device import Device  # noqa: E402
+from foveate.finetune.gradients import Gradients  # noqa: E402
 from foveate.finetune.learner import Learner  # noqa: E402
 from foveate.finetune.loop import Refined, learn  # noqa: E402
 from foveate.finetune.samples import Samples  # noqa: E402
@@ -101,7 +103,8 @@ def test_killed_it_goes_on_to_the_same_result(
     after: int,
     schedule: str,
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_NEWS", -1.0)
     path = tmp_path / "checkpoint.pt"
     whole = trained(samples, schedule=schedule)
     seen = 0
@@ -135,14 +138,14 @@ def test_less_memory_gives_the_same_result(
     samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = trained(samples, epochs=1)
-    show = loop._show
+    show = Gradients._show
 
-    def small(inputs: Any, plan: Any, part: NDArray[np.intp], *rest: Any) -> Tensor:
-        if len(part) > 3:
+    def small(self: Gradients, batch: Batch, part: slice) -> Tensor:
+        if part.stop - part.start > 3:
             raise torch.OutOfMemoryError("out of memory")
-        return show(inputs, plan, part, *rest)
+        return show(self, batch, part)
 
-    monkeypatch.setattr(loop, "_show", small)
+    monkeypatch.setattr(Gradients, "_show", small)
     halved = trained(samples, epochs=1)
     assert halved.minibatch == 2
     torch.testing.assert_close(weights(halved), weights(plain), atol=2e-3, rtol=2e-2)
@@ -154,7 +157,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
     def broken(*_: object) -> Tensor:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(loop, "_show", broken)
+    monkeypatch.setattr(Gradients, "_show", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         trained(samples)
 

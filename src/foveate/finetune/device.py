@@ -46,13 +46,11 @@ class Device:
         if self.count > 1:
             distributed.barrier()
 
-    def mean(self, value: float) -> float:
-        """The mean of a number over all processes."""
-        if self.count == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.torch)
-        distributed.all_reduce(total)
-        return float(total) / self.count
+    def total(self, value: torch.Tensor) -> torch.Tensor:
+        """The sum of a number over all processes."""
+        if self.count > 1:
+            distributed.all_reduce(value)
+        return value
 
     def share(self, n: int) -> slice:
         """The part of a batch of n that is this process's."""

@@ -1,0 +1,101 @@
+"""How a training stands after an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from foveate.finetune.device import Device
+from foveate.finetune.fused import freeze_norms
+from foveate.finetune.learner import Learner
+from foveate.finetune.samples import Pixels, Samples
+from foveate.finetune.views import render
+from foveate.settings import Settings
+
+MOST_JUDGED = 1000
+"""Images of each side that an epoch is judged on, at most."""
+
+SMOOTHING = 0.1
+"""Of the labels in the validation loss: without it, a single image that is wrong and sure of it
+outweighs a hundred others, and which epoch is best is chance."""
+
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a learner does to images it does not learn from at that moment.
+
+    Attributes:
+        train_error: share of some training images that are told wrongly, as the finished classifier
+            sees them.
+        validation_error: the same of the validation images; None where there are none.
+        validation_loss: cross-entropy on them.
+        validation_scores: (m, K) float32, on the CPU.
+    """
+
+    train_error: float
+    validation_error: float | None
+    validation_loss: float | None
+    validation_scores: Tensor
+
+
+def judge(learner: Learner, samples: Samples, settings: Settings, device: Device) -> Judgement:
+    """Scores of training and validation images, and what they come to."""
+    judged = judged_rows(samples, settings.seed)
+    on_train = _scores(learner, samples.train, judged, settings, device)
+    train_codes = torch.from_numpy(samples.train_codes[judged])
+    rows = np.arange(len(samples.validation_codes))
+    scores = _scores(learner, samples.validation, rows, settings, device)
+    codes = torch.from_numpy(samples.validation_codes)
+    error = loss = None
+    if len(codes):
+        error = float((scores.argmax(1) != codes).float().mean())
+        loss = float(functional.cross_entropy(scores, codes, label_smoothing=SMOOTHING))
+    return Judgement(float((on_train.argmax(1) != train_codes).float().mean()), error, loss, scores)
+
+
+def judged_rows(samples: Samples, seed: int) -> NDArray[np.intp]:
+    """Training images that every epoch is judged on: about as many as there are to validate on."""
+    n = max(min(MOST_JUDGED, len(samples.validation_codes)), 64)
+    return np.sort(np.random.default_rng(seed).permutation(len(samples.train_codes))[:n])
+
+
+@contextmanager
+def swapped(learned: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Within, the parameters have other values."""
+    kept = [parameter.detach().clone() for parameter in learned]
+    copy_values(values, learned)
+    try:
+        yield
+    finally:
+        copy_values(kept, learned)
+
+
+def copy_values(values: Sequence[Tensor], into: Sequence[Tensor]) -> None:
+    """Give parameters other values."""
+    with torch.no_grad():
+        for parameter, value in zip(into, values, strict=True):
+            parameter.copy_(value)
+
+
+def _scores(
+    learner: Learner, pixels: Pixels, rows: NDArray[np.intp], settings: Settings, device: Device
+) -> Tensor:
+    """Scores (n, K) float32, on the CPU, of images as the finished classifier sees them."""
+    found = [torch.zeros(0, learner.last.out_features)]
+    learner.eval()
+    with torch.no_grad(), device.autocast():
+        for start in range(0, len(rows), _AT_ONCE):
+            part = torch.from_numpy(pixels[rows[start : start + _AT_ONCE]]).to(device.torch)
+            shown = part if part.ndim == 2 else render(part, None, settings.resolution)
+            found.append(learner(shown).float().cpu())
+    freeze_norms(learner)
+    return torch.cat(found)

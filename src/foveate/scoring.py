@@ -1,0 +1,163 @@
+"""A classifier on the images of a source: what it predicts, and how often it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from foveate.catalog import Catalog, ImageRow, find_duplicates, read_source
+from foveate.classifier import Classifier
+from foveate.errors import SourceError
+from foveate.evaluation import Evaluation
+from foveate.evaluation import evaluate as evaluate_predictions
+from foveate.predictions import Predictions
+from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
+from foveate.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What `score` or `evaluate` found out about the images of a source.
+
+    Attributes:
+        classifier: the classifier.
+        prepared: source, catalog, features.
+        predictions: one row per image.
+        trained_on: files left out because the classifier was trained on them or on a copy.
+        evaluation: None where only predictions were wanted.
+        seconds: by stage.
+    """
+
+    classifier: Classifier
+    prepared: Prepared
+    predictions: Predictions
+    trained_on: int
+    evaluation: Evaluation | None
+    seconds: dict[str, float]
+
+
+def score(
+    classifier: Classifier,
+    source: str | Path,
+    settings: Settings | None = None,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Scoring:
+    """Predictions for every image of a source; refused images have a row with the reason.
+
+    Args:
+        classifier: the classifier.
+        source: see `catalog.read_source`; labels are not needed.
+        settings: those that concern reading and running; the model file decides the rest.
+        limit: score at most so many files, taken evenly.
+        progress: told how far each stage is.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    settings = settings or Settings()
+    watch = Stopwatch()
+    with watch.stage("list"):
+        listed = read_source(source).limited(limit)
+    extractor = Extractor(classifier.backbone, classifier.metadata.backbone, classifier.resize)
+    prepared = prepare(listed, settings, watch, progress, extractor)
+    with watch.stage("predict"):
+        prepared.store.close(prepared.catalog)
+        predictions = predict_rows(classifier, prepared, prepared.catalog.rows)
+    return Scoring(classifier, prepared, predictions, 0, None, watch.seconds)
+
+
+def evaluate(
+    classifier: Classifier,
+    source: str | Path,
+    settings: Settings | None = None,
+    *,
+    include_training: bool = False,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Scoring:
+    """How good a classifier is on the labelled images of a source.
+
+    Images that the classifier was trained on, and near duplicates of them, are left out: on them
+    every classifier looks better than it is. Where a source brings its own split, its test side
+    is evaluated.
+
+    Args:
+        classifier: the classifier.
+        source: see `catalog.read_source`.
+        settings: those that concern reading and running; the model file decides the rest.
+        include_training: evaluate on all labelled images, whether trained on or not.
+        limit: use at most so many files, taken evenly.
+        progress: told how far each stage is.
+
+    Raises:
+        SourceError: nothing in the source can be evaluated on.
+    """
+    settings = settings or Settings()
+    scoring = score(classifier, source, settings, limit=limit, progress=progress)
+    watch = Stopwatch(scoring.seconds)
+    with watch.stage("evaluate"):
+        catalog = scoring.prepared.catalog
+        keep = list(range(len(catalog.rows)))
+        trained_on = 0
+        if not include_training:
+            keep, trained_on = _unseen(classifier, catalog, settings)
+        predictions = scoring.predictions.take(keep)
+        if not set(predictions.known) & set(classifier.labels):
+            raise SourceError(_nothing_to_evaluate(classifier, catalog, trained_on))
+        evaluation = evaluate_predictions(predictions, seed=settings.seed)
+    return replace(scoring, predictions=predictions, trained_on=trained_on, evaluation=evaluation)
+
+
+def predict_rows(
+    classifier: Classifier, prepared: Prepared, rows: Sequence[ImageRow]
+) -> Predictions:
+    """Predictions for some rows, from the features in the cache."""
+    probabilities = np.full((len(rows), len(classifier.labels)), np.nan, np.float32)
+    usable = [index for index, row in enumerate(rows) if row.facts.reason is None]
+    index_of: dict[str, list[int]] = {}
+    for index in usable:
+        index_of.setdefault(rows[index].facts.id, []).append(index)
+    for ids, features in prepared.batches(index_of):
+        for image, row in zip(ids, classifier.probabilities(features), strict=True):
+            probabilities[index_of[image]] = row
+    return Predictions(
+        labels=classifier.labels,
+        paths=tuple(row.path for row in rows),
+        known=tuple(row.entry.label for row in rows),
+        probabilities=probabilities,
+        errors=tuple(row.facts.refusal for row in rows),
+    )
+
+
+def _unseen(classifier: Classifier, catalog: Catalog, settings: Settings) -> tuple[list[int], int]:
+    """Rows that the classifier can be evaluated on, and how many it was trained on."""
+    duplicates = find_duplicates(catalog, max_bits=settings.near_duplicate_bits)
+    trained_groups = {
+        duplicates.group[row.facts.id]
+        for row in catalog.usable
+        if classifier.was_trained_on(row.facts.id)
+    }
+    brings_split = any(row.entry.side == "test" for row in catalog.rows)
+    keep, trained_on = [], 0
+    for index, row in enumerate(catalog.rows):
+        if duplicates.group.get(row.facts.id) in trained_groups:
+            trained_on += 1
+        elif not brings_split or row.entry.side == "test":
+            keep.append(index)
+    return keep, trained_on
+
+
+def _nothing_to_evaluate(classifier: Classifier, catalog: Catalog, trained_on: int) -> str:
+    if trained_on:
+        return (
+            "This classifier was trained on every labelled image of this source (or on a copy of "
+            "it). Give it images it has not seen, or ask for `--include-training`."
+        )
+    known = ", ".join(classifier.labels)
+    found = ", ".join(catalog.label_counts()) or "none"
+    return f"The labels of this source ({found}) are not those of the classifier ({known})."

@@ -1,0 +1,244 @@
+"""From a source to a classifier, and to how good it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foveate import __version__
+from foveate.backbones import find_backbone, need_torch
+from foveate.catalog import Duplicates, ImageRow, Source, Split
+from foveate.classifier import Classifier
+from foveate.evaluation import Estimate, Evaluation
+from foveate.evaluation import evaluate as evaluate_predictions
+from foveate.image import Resize
+from foveate.model_file import Summary, compose
+from foveate.predictions import Predictions
+from foveate.preparation import (
+    Extractor,
+    Prepared,
+    Progress,
+    Stopwatch,
+    labelled_source,
+    prepare,
+    split_catalog,
+)
+from foveate.refinement import (
+    Refinement,
+    TrainingRows,
+    after_the_first,
+    refine_backbone,
+    settled,
+)
+from foveate.scoring import predict_rows
+from foveate.settings import Settings
+
+if TYPE_CHECKING:
+    from foveate.finetune.device import Device
+    from foveate.heads import Head, HeadKind
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What `train` made.
+
+    Attributes:
+        name: of the run, for history and reports.
+        settings: all of them.
+        classifier: ready to predict.
+        head: as fitted, with what the search over C saw.
+        prepared: source, catalog, features.
+        duplicates: which images are copies of each other.
+        split: which images trained and which tested.
+        predictions: on the test images.
+        evaluation: of those predictions.
+        refinement: how the backbone was refined; None where it was taken as it is.
+        baseline: what a linear SVM on the features before refining predicts for the same images.
+        seconds: by stage.
+    """
+
+    name: str
+    settings: Settings
+    classifier: Classifier
+    head: Head
+    prepared: Prepared
+    duplicates: Duplicates
+    split: Split
+    predictions: Predictions
+    evaluation: Evaluation
+    refinement: Refinement | None
+    baseline: Predictions | None
+    seconds: dict[str, float]
+
+    @property
+    def baseline_accuracy(self) -> float | None:
+        """Share of the test images that the baseline is right on."""
+        return None if self.baseline is None else float(np.mean(self.baseline.right))
+
+
+def train(
+    source: str | Path,
+    settings: Settings | None = None,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Training:
+    """Everything it takes to get a classifier from a source, and to know how good it is.
+
+    Args:
+        source: see `catalog.read_source`.
+        settings: all parameters; the defaults where None.
+        limit: use at most so many files, taken evenly.
+        progress: told how far each stage is.
+
+    Raises:
+        SourceError: the source cannot be read, or has fewer than two labels.
+        TooFewImages: a label has too few images to train and test on.
+    """
+    settings = settings or Settings()
+    watch = Stopwatch()
+    with watch.stage("list"):
+        listed = labelled_source(source, settings).limited(limit)
+    if not settings.refines:
+        return _train(listed, settings, watch, progress, None)
+    need_torch("To refine a network")
+    from foveate.finetune.device import open_device
+
+    with open_device(settings.device, settings.precision) as device:
+        return _train(listed, settings, watch, progress, device)
+
+
+def _train(
+    listed: Source,
+    settings: Settings,
+    watch: Stopwatch,
+    progress: Progress | None,
+    device: Device | None,
+) -> Training:
+    with watch.stage("load"):
+        backbone = find_backbone(settings.backbone)
+    with after_the_first(device):
+        if device is not None:
+            inspected = prepare(listed, settings, watch, progress, None)
+            inspected.store.close(inspected.catalog)
+            settings = settled(settings, backbone, inspected.catalog.usable, device)
+        backbone.card.check_resolution(settings.resolution)
+        resize = Resize(settings.resolution, settings.resize)
+        extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
+        prepared = prepare(listed, settings, watch, progress, extractor)
+        with watch.stage("split"):
+            duplicates, split = split_catalog(listed, prepared.catalog, settings)
+            prepared.store.close(prepared.catalog, split)
+    side = split.sides()
+    trained, tested = (
+        [row for row in prepared.catalog.labelled if side.get(row.facts.id) == wanted]
+        for wanted in ("train", "test")
+    )
+    groups = [duplicates.group[row.facts.id] for row in trained]
+    refinement = baseline = None
+    with watch.stage("head"):
+        head = _fit(prepared, trained, groups, settings, settings.head)
+    if device is not None:
+        baseline = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
+        refinement = refine_backbone(
+            backbone,
+            TrainingRows(trained, np.array(groups), prepared.features_of(trained)),
+            settings,
+            device,
+            prepared.workspace,
+            watch,
+            progress,
+        )
+        extractor = Extractor(refinement.pack, refinement.card, resize)
+        wanted = [*trained, *tested] if settings.classifier == "svm-dnn" else tested
+        refined = listed.of(row.entry for row in wanted)
+        prepared = replace(
+            prepared, cache=prepare(refined, settings, watch, progress, extractor).cache
+        )
+        head = refinement.head
+        if settings.classifier == "svm-dnn":
+            with watch.stage("head"):
+                head = _fit(prepared, trained, groups, settings, settings.head)
+    with watch.stage("evaluate"):
+        # The file is what is evaluated; what came out can be written into it only afterwards.
+        predictions = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
+        evaluation = evaluate_predictions(predictions, seed=settings.seed)
+        classifier = _compose(extractor, head, settings, trained, len(tested), evaluation.accuracy)
+    if refinement is not None:
+        refinement.checkpoint.unlink(missing_ok=True)
+    return Training(
+        name=run_name(settings.classifier),
+        settings=settings,
+        classifier=classifier,
+        head=head,
+        prepared=prepared,
+        duplicates=duplicates,
+        split=split,
+        predictions=predictions,
+        evaluation=evaluation,
+        refinement=refinement,
+        baseline=baseline,
+        seconds=watch.seconds,
+    )
+
+
+def _fit(
+    prepared: Prepared,
+    rows: Sequence[ImageRow],
+    groups: Sequence[int],
+    settings: Settings,
+    kind: HeadKind,
+) -> Head:
+    """A head on the features in the cache."""
+    from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
+
+    return fit_head(
+        prepared.features_of(rows),
+        [str(row.entry.label) for row in rows],
+        kind=kind,
+        c_grid=settings.c,
+        class_weight=None if settings.class_weight == "none" else settings.class_weight,
+        folds=settings.folds,
+        trees=settings.trees,
+        seed=settings.seed,
+        groups=groups,
+    )
+
+
+def _compose(
+    extractor: Extractor,
+    head: Head,
+    settings: Settings,
+    trained: Sequence[ImageRow],
+    n_test: int = 0,
+    accuracy: Estimate | None = None,
+) -> Classifier:
+    """The classifier file, and a classifier that runs it."""
+    summary = Summary(
+        classifier=settings.classifier,
+        c=head.c,
+        n_train=len(trained),
+        n_test=n_test,
+        accuracy=accuracy.value if accuracy else None,
+        accuracy_ci95=(accuracy.low, accuracy.high) if accuracy else None,
+        seed=settings.seed,
+        foveate=__version__,
+    )
+    ids = {row.facts.id for row in trained}
+    return Classifier(
+        compose(
+            extractor.onnx_bytes, head, extractor.card, extractor.resize, summary, trained_on=ids
+        ),
+        precision=settings.precision,
+        runtime=settings.runtime,
+    )
+
+
+def run_name(kind: str) -> str:
+    """A name for a run, by time and kind: `20261121-101502-svm`."""
+    return time.strftime(f"%Y%m%d-%H%M%S-{kind}")
