@@ -19,7 +19,7 @@ BENCHMARKS = {
     "accuracy": accuracy.main,
     "scale": scale.main,
     "backbones": backbones.main,
-    "refine": refine.main,
+    **refine.BENCHMARKS,
 }
 
 

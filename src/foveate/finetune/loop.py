@@ -21,6 +21,7 @@ from foveate.finetune.fused import freeze_norms, fused
 from foveate.finetune.gradients import Gradients
 from foveate.finetune.judging import copy_values, judge, swapped
 from foveate.finetune.learner import Learner
+from foveate.finetune.memory import kept_memory
 from foveate.finetune.optimiser import follow, make_optimiser, set_rate
 from foveate.finetune.samples import Samples
 from foveate.settings import Settings
@@ -113,6 +114,7 @@ def learn(
     with ExitStack() as stack:
         # What a network itself leaves out is drawn from the seed of the step; others keep theirs.
         stack.enter_context(torch.random.fork_rng())
+        stack.enter_context(kept_memory())
         parallel: nn.Module = learner
         if learner.network is not None:
             freeze_norms(learner)
