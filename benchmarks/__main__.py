@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import accuracy, backbones, refine, scale, speed, start
+from benchmarks import accuracy, backbones, race, refine, scale, speed, start
 from benchmarks.common import DATA, RESULTS, ROOT, Bar, machine
 
 BENCHMARKS = {
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "scale": scale.main,
     "backbones": backbones.main,
     **refine.BENCHMARKS,
+    "race": race.main,
 }
 
 

@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # of the
 
 CONVOLUTIONAL = (
     "resnet18",
+    "resnet34",
+    "resnet50",
     "torchvision:alexnet",
     "mobilenet-v2",
     "timm:tf_efficientnet_lite0",
@@ -85,11 +87,11 @@ def test_features_are_those_of_pytorch_at_every_resolution(text: str) -> None:
     pack = export_proven(network)
     assert network.fixed_resolution is None
     session = open_session(pack)
-    for resolution in (64, 224, 253):
-        images = draw_images(resolution, resolution)[:3]
+    for resolution in (64, 224, 253, 1024):
+        images = draw_images(resolution, resolution)[: 3 if resolution < 1000 else 1]
         with torch.inference_mode():
             wanted = network(torch.from_numpy(images))
-        assert wanted.shape == (3, network.dimension)
+        assert wanted.shape == (len(images), network.dimension)
         assert cosine(session.run(["features"], {"pixels": images})[0], wanted) >= 0.999
         opened = open_network(pack, resolution=resolution, precision="float32")
         assert cosine(opened.run(images), wanted) >= 0.999

@@ -26,6 +26,9 @@ features; less than this between them is not held against rounding."""
 ODD = (161, 161)
 """Odd, not a multiple of any stride: where paddings go wrong."""
 
+LONG = (64, 1024)
+"""The widest image, at the cost of a small one."""
+
 
 def prove(pack: bytes, network: PretrainedNetwork) -> None:
     """Compare a pack in ONNX Runtime, and in what runs it here, with the network in PyTorch.
@@ -43,7 +46,7 @@ def prove(pack: bytes, network: PretrainedNetwork) -> None:
     session = open_session(pack, threads=0)
     fixed = network.fixed_resolution
     side = fixed or network.resolution
-    sizes = [(side, side)] if fixed else [(side, side), (64, 64), ODD, (96, 160)]
+    sizes = [(side, side)] if fixed else [(side, side), (64, 64), ODD, (96, 160), LONG]
     for height, width in sizes:
         images = draw_images(height, width)
         try:
