@@ -30,12 +30,30 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def commands(language: str) -> list[list[str]]:
+    lines = [line for block in blocks(language) for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("foveate ")]
+
+
 def test_every_command_line(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("foveate ")]
-    assert len(commands) >= 6
-    for command in commands:
+    assert len(commands("sh")) >= 6
+    for command in commands("sh"):
         assert run(command[1:]) == 0, command
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of PyTorch's own
+def test_every_command_that_refines(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="needs the [refine] extra")
+    monkeypatch.setenv("FOVEATE_BACKBONES", str(workplace / "backbones"))
+    assert len(commands("sh refine")) >= 3
+    for command in commands("sh refine"):
+        assert run(command[1:]) == 0, command
+    shown = capsys.readouterr().out
+    assert "refined (all) for 5 epochs" in shown
+    assert re.search(r"learned from \d+ images/s; the device waited for images \d", shown)
 
 
 def test_every_command_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +77,16 @@ class Refinement:
     minibatch: int
     device: str
     checkpoint: Path
+
+    @property
+    def images_per_second(self) -> float:
+        """While training; the median of the epochs."""
+        return median(epoch.images_per_second for epoch in self.epochs)
+
+    @property
+    def waited(self) -> float:
+        """The share of that time in which the device waited for images."""
+        return mean(epoch.waited for epoch in self.epochs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ def _print_refinement(training: Training, refinement: Refinement) -> None:
         f"refined ({training.settings.depth}) for {len(refinement.epochs)} epochs{stopped}, "
         f"the best was epoch {refinement.best + 1}, on {refinement.device}"
     )
+    print(
+        f"learned from {refinement.images_per_second:.0f} images/s; the device waited for images "
+        f"{percent(refinement.waited)} of the time"
+    )
     if refinement.minibatch < training.settings.minibatch:
         print(
             f"memory sufficed for {refinement.minibatch} images at a time; their gradients were "
