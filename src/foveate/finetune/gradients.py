@@ -68,8 +68,10 @@ class Gradients:
             part = slice(start, start + self.minibatch)
             last = start == starts[-1]
             alone = nullcontext() if last or self.device.count == 1 else self.parallel.no_sync()
+            # Not within autocast: coordinates in bfloat16 would be off by half a pixel.
+            images = self._show(batch, part)
             with alone, self.device.autocast():
-                scores = self.parallel(self._show(batch, part), self._there(batch.kept[part]))
+                scores = self.parallel(images, self._there(batch.kept[part]))
                 losses = functional.cross_entropy(
                     scores.float(),
                     self._there(batch.targets[part]),
