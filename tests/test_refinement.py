@@ -37,7 +37,7 @@ def run_dnn(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> fv.Run:
         return fv.refine(patterns, **QUICK)
 
 
-def test_the_same_run_object(run_dnn: fv.Run, patterns: Path) -> None:
+def test_the_same_run_object(run_dnn: fv.Run, tmp_path: Path) -> None:
     assert run_dnn.evaluation.n > 0
     made = run_dnn.training.refinement
     assert made is not None
@@ -47,6 +47,8 @@ def test_the_same_run_object(run_dnn: fv.Run, patterns: Path) -> None:
     result = run_dnn.to_json()
     assert result["classifier"] == "dnn"
     assert result["refinement"]["best_epoch"] in (1, 2)  # type: ignore[index]
+    assert made.checkpoint.exists()  # until the classifier is safe
+    run_dnn.save(tmp_path / "m.onnx")
     assert not made.checkpoint.exists()
 
 

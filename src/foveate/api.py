@@ -78,7 +78,7 @@ class Run:
 
     def save(self, path: str | Path) -> None:
         """Write the classifier, one ONNX file."""
-        self.classifier.save(path)
+        self.training.save(path)
 
     def to_json(self) -> dict[str, object]:
         """What `foveate train --json` prints."""

@@ -45,7 +45,7 @@ START_C = 10.0
 
 _GIGABYTE = 10**9
 MOST_PIXELS = 16 * _GIGABYTE
-"""Bytes of decoded images kept on disk, at most; where there are more, each is decoded anew."""
+"""Bytes of decoded images kept on disk, at most; of more, each is decoded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Refinement:
         best: the epoch whose weights these are, from 0.
         stopped_early: whether it was good enough before its last epoch.
         n_judged: training images that the training error of an epoch was measured on.
-        n_validation: training images that said when to stop, and did not train the network.
+        held: (n,) which training images said when to stop, and did not train the network.
         minibatch: images that went through the device at once.
         device: its name.
         checkpoint: the file that a killed training goes on from; not needed any more.
@@ -73,10 +73,15 @@ class Refinement:
     best: int
     stopped_early: bool
     n_judged: int
-    n_validation: int
+    held: NDArray[np.bool_]
     minibatch: int
     device: str
     checkpoint: Path
+
+    @property
+    def n_validation(self) -> int:
+        """How many said when to stop."""
+        return int(self.held.sum())
 
     @property
     def images_per_second(self) -> float:
@@ -175,7 +180,7 @@ def refine_backbone(
     if settings.depth != "last_only":
         with watch.stage("load"):
             network = load_pretrained(backbone)
-    with watch.stage("decode"):
+    with watch.stage("decode"), after_the_first(device):
         learnt, held = hold_out(codes, training.groups, settings.validation_share, settings.seed)
         samples = _samples(training, labels, codes, learnt, held, settings, workspace, progress)
     key = _key(backbone, training, settings)
@@ -215,7 +220,7 @@ def refine_backbone(
         best=refined.best,
         stopped_early=refined.stopped_early,
         n_judged=len(judged_rows(samples, settings.seed)),
-        n_validation=len(samples.validation_codes),
+        held=np.isin(np.arange(len(codes)), held),
         minibatch=refined.minibatch,
         device=device.name,
         checkpoint=checkpoint,
@@ -296,7 +301,7 @@ def _tell(progress: Progress, done: int, total: int, loss: float, error: float |
 
 def _foretell(progress: Progress, device: str, seconds: float) -> None:
     length = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    progress("refine", 0, 0, f"at most about {length} on {device}, less when it is good enough")
+    progress("refine", 0, 0, f"about {length} at most on {device}, less when it is good enough")
 
 
 def _card(backbone: Backbone, pack: bytes, n: int) -> Card:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foveate import __version__
 from foveate.backbones import find_backbone, need_torch
-from foveate.catalog import Duplicates, ImageRow, Source, Split
+from foveate.catalog import Catalog, Duplicates, ImageRow, Side, Source, Split
 from foveate.classifier import Classifier
 from foveate.evaluation import Estimate, Evaluation
 from foveate.evaluation import evaluate as evaluate_predictions
@@ -80,6 +81,12 @@ class Training:
         """Share of the test images that the baseline is right on."""
         return None if self.baseline is None else float(np.mean(self.baseline.right))
 
+    def save(self, path: str | Path) -> None:
+        """Write the classifier, one ONNX file; what a killed training goes on from is then gone."""
+        self.classifier.save(path)
+        if self.refinement is not None:
+            self.refinement.checkpoint.unlink(missing_ok=True)
+
 
 def train(
     source: str | Path,
@@ -125,8 +132,9 @@ def _train(
     with after_the_first(device):
         if device is not None:
             inspected = prepare(listed, settings, watch, progress, None)
-            inspected.store.close(inspected.catalog)
-            settings = settled(settings, backbone, inspected.catalog.usable, device)
+            _, split = split_catalog(listed, inspected.catalog, settings)
+            inspected.store.close(inspected.catalog, split)
+            settings = settled(settings, backbone, _rows(inspected.catalog, split, "train"), device)
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
@@ -134,11 +142,7 @@ def _train(
         with watch.stage("split"):
             duplicates, split = split_catalog(listed, prepared.catalog, settings)
             prepared.store.close(prepared.catalog, split)
-    side = split.sides()
-    trained, tested = (
-        [row for row in prepared.catalog.labelled if side.get(row.facts.id) == wanted]
-        for wanted in ("train", "test")
-    )
+    trained, tested = (_rows(prepared.catalog, split, side) for side in ("train", "test"))
     groups = [duplicates.group[row.facts.id] for row in trained]
     refinement = baseline = None
     with watch.stage("head"):
@@ -163,14 +167,14 @@ def _train(
         head = refinement.head
         if settings.classifier == "svm-dnn":
             with watch.stage("head"):
-                head = _fit(prepared, trained, groups, settings, settings.head)
+                # The network knows the images that it learned from: they cannot choose C.
+                held = refinement.held if settings.depth != "last_only" else None
+                head = _fit(prepared, trained, groups, settings, settings.head, held)
     with watch.stage("evaluate"):
         # The file is what is evaluated; what came out can be written into it only afterwards.
         predictions = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
         evaluation = evaluate_predictions(predictions, seed=settings.seed)
         classifier = _compose(extractor, head, settings, trained, len(tested), evaluation.accuracy)
-    if refinement is not None:
-        refinement.checkpoint.unlink(missing_ok=True)
     return Training(
         name=run_name(settings.classifier),
         settings=settings,
@@ -193,6 +197,7 @@ def _fit(
     groups: Sequence[int],
     settings: Settings,
     kind: HeadKind,
+    held_out: NDArray[np.bool_] | None = None,
 ) -> Head:
     """A head on the features in the cache."""
     from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
@@ -207,7 +212,14 @@ def _fit(
         trees=settings.trees,
         seed=settings.seed,
         groups=groups,
+        held_out=held_out,
     )
+
+
+def _rows(catalog: Catalog, split: Split, wanted: Side) -> list[ImageRow]:
+    """The labelled images of a side."""
+    sides = split.sides()
+    return [row for row in catalog.labelled if sides.get(row.facts.id) == wanted]
 
 
 def _compose(

@@ -18,8 +18,9 @@ from torch import Tensor  # noqa: E402
 
 from foveate.backbones.names import parse_name  # noqa: E402
 from foveate.backbones.network import build_network  # noqa: E402
-from foveate.finetune import loop  # noqa: E402
-from foveate.finetune.batches import Batch  # noqa: E402
+from foveate.errors import SettingsError  # noqa: E402
+from foveate.finetune import judging, loop  # noqa: E402
+from foveate.finetune.batches import Batch, Loader  # noqa: E402
 from foveate.finetune.device import Device  # noqa: E402
 from foveate.finetune.gradients import Gradients  # noqa: E402
 from foveate.finetune.learner import Learner  # noqa: E402
@@ -149,6 +150,61 @@ def test_less_memory_gives_the_same_result(
     halved = trained(samples, epochs=1)
     assert halved.minibatch == 2
     torch.testing.assert_close(weights(halved), weights(plain), atol=2e-3, rtol=2e-2)
+
+
+def test_no_memory_at_all_is_a_sentence(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Gradients, "_show", full)
+    with pytest.raises(SettingsError, match="single image"):
+        trained(samples)
+
+
+def test_judging_with_little_memory(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = trained(samples, epochs=1)
+    render = judging.render
+
+    def small(pixels: Tensor, *rest: Any) -> Tensor:
+        if len(pixels) > 5:
+            raise RuntimeError("CUDA error: out of memory")
+        return render(pixels, *rest)
+
+    monkeypatch.setattr(judging, "render", small)
+    found = trained(samples, epochs=1)
+    np.testing.assert_allclose(found.validation_scores, plain.validation_scores, atol=1e-4)
+
+
+def test_a_loss_that_is_not_a_number_is_a_sentence(samples: Samples) -> None:
+    with pytest.raises(SettingsError, match="lower learning rate than 1e"):
+        trained(samples, schedule="step", learning_rate=1e12)
+
+
+def test_views_do_not_depend_on_the_precision(samples: Samples) -> None:
+    """Coordinates in bfloat16 would be off by half a pixel and more."""
+    shown = []
+    for bfloat16 in (False, True):
+        found = learner()
+        found.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+        settings = Settings(classifier="dnn", **QUICK)
+        device = replace(CPU, bfloat16=bfloat16)
+        batch = Loader(samples, found.last.in_features, settings, device).load(0)
+        Gradients(found, settings, device, 8).of(batch)
+    assert torch.equal(*shown)
+
+
+def test_a_network_of_one_size_only(tmp_path: Path) -> None:
+    train, validation = stripes(6, 0, 256), stripes(4, 1, 224)
+    network = build_network(parse_name("timm:vit_tiny_patch16_224"), None)
+    assert network.fixed_resolution == 224
+    settings = Settings(classifier="dnn", **{**QUICK, "resolution": 224, "epochs": 1})
+    found = learn(
+        Learner(network, network.dimension, 2, "all"),
+        Samples(("across", "down"), *train, *validation),
+        settings,
+        CPU,
+    )
+    assert np.isfinite(found.validation_scores).all()
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,14 @@ def test_a_vanished_image_leaves_no_half_file(
     with pytest.raises(ImageRefused):
         decoded(patterns, tmp_path)
     assert not list(tmp_path.glob("*.npy"))
+
+
+def test_files_used_longest_ago_make_room(patterns: Path, tmp_path: Path) -> None:
+    needed = len(read_source(patterns).entries) * 72 * 72 * 3
+    for number, name in enumerate(("old.npy", ".killed.npy.0123.part", "new.npy")):
+        (tmp_path / name).write_bytes(bytes(1000))
+        os.utime(tmp_path / name, (number, number))
+    decoded(patterns, tmp_path, most_bytes=needed + 1500)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "new.npy" in left
+    assert len(left) == 2

@@ -170,3 +170,32 @@ def test_features_must_match_and_be_finite() -> None:
     features[3, 4] = np.nan
     with pytest.raises(ValueError, match="finite"):
         fit_head(features, labels)
+
+
+@pytest.mark.parametrize("kind", ["svm", "logistic"])
+def test_rows_that_the_features_know_by_heart_choose_nothing(kind: HeadKind) -> None:
+    """What made the features has learned the labels of all rows but a few."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(400) % 3
+    held = np.arange(400) >= 300
+    features = rng.normal(size=(400, 20)).astype(np.float32)
+    features[~held] += 20 * np.eye(20, dtype=np.float32)[codes[~held]]
+    labels = np.array(["a", "b", "c"])[codes]
+    deceived = fit_head(features, labels, kind=kind)
+    honest = fit_head(features, labels, kind=kind, held_out=held)
+    assert honest.held_out_accuracy is not None
+    assert deceived.held_out_accuracy is not None
+    # 100 images guessed among three labels: 50 right or more happens once in 3,000 times.
+    assert honest.held_out_accuracy < 0.5
+    assert deceived.held_out_accuracy > 0.7
+    assert {point.n for point in honest.search} == {100}
+    assert {point.deviation for point in honest.search} == {0.0}
+    sure = honest.probabilities(features[held]).max(1).mean()
+    assert sure < deceived.probabilities(features[held]).max(1).mean()
+
+
+def test_without_rows_held_out_they_are_dealt() -> None:
+    features, labels = clusters(90, 8, 3)
+    plain = fit_head(features, labels)
+    none = fit_head(features, labels, held_out=np.zeros(90, bool))
+    assert (plain.c, plain.search) == (none.c, none.search)

@@ -39,7 +39,7 @@ def demo(
         draw_garments(images, seed=seed or 0, progress=lambda done: progress("draw", done, COUNT))
         settings = Settings(seed=seed or 0)
         training = pipeline.train(images, settings, progress=progress)
-    training.classifier.save(model)
+    training.save(model)
     details = training_report(training, model=model, source=str(images))
     write_report(
         report,

@@ -79,7 +79,7 @@ def train(
     if devices > 1 and not is_one_of_many():
         if not settings.refines:
             raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
-        raise typer.Exit(run_many(devices))
+        raise typer.Exit(run_many(devices, settings.device))
     with ProgressBar(quiet=quiet or is_helper()) as progress:
         training = pipeline.train(source, settings, limit=limit, progress=progress)
     model = out or (project / "models" / f"{training.name}.onnx" if project else Path("model.onnx"))
@@ -90,7 +90,7 @@ def train(
             if project is not None and in_project
             else model.with_suffix(".html")
         )
-    training.classifier.save(model)
+    training.save(model)
     write_report(
         report,
         training.evaluation,

@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 
 from foveate.backbones import Card
 from foveate.files import atomic_write
-from foveate.image import Resize
+from foveate.image import DECODER, Resize
 
 ROWS_PER_FILE = 256
 SECONDS_BETWEEN_WRITES = 3.0
-DECODER = 1
-"""Raised whenever decode or resize change what pixels come out."""
 
 
 def feature_key(card: Card, resize: Resize, precision: str) -> str:

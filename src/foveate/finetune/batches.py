@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -50,6 +51,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def pinned(self) -> Self:
+        """The same in pinned memory: only from there a copy goes on while a GPU computes."""
+        tensors = {
+            field.name: value.pin_memory()
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **tensors)
+
 
 class Loader:
     """Makes the batches of a training, one ahead of the device.
@@ -83,14 +93,20 @@ class Loader:
         last = self.steps * self._settings.epochs
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
             ahead = pool.submit(self.load, step) if step < last else None
+            self._start()
             while ahead is not None:
-                waiting = time.perf_counter()
+                if not ahead.done():
+                    self._device.finish()  # a GPU may still have work: only then it waits
+                    waiting = time.perf_counter()
+                    ahead.result()
+                    self._waiting += time.perf_counter() - waiting
                 found = ahead.result()
-                self._waiting += time.perf_counter() - waiting
                 step += 1
                 ahead = pool.submit(self.load, step) if step < last else None
-                yield found
                 self._images += found.whole
+                yield found
+                if step % self.steps == 0:
+                    self._start()  # whoever counts has asked by now
 
     def load(self, step: int) -> Batch:
         """This process's part of one step."""
@@ -117,7 +133,7 @@ class Loader:
         partner, share = plan.partner[mine], plan.share[mine]
         own = self._own[self._samples.train_codes[rows]]
         mixed = bool((share != 1).any())
-        return Batch(
+        batch = Batch(
             inputs=self._images_of(rows[mine]),
             mixed_in=self._images_of(rows[partner]) if mixed else None,
             share=torch.from_numpy(share),
@@ -131,24 +147,19 @@ class Loader:
             whole=len(rows),
             seed=plan.seed,
         )
+        return batch.pinned() if self._device.torch.type == "cuda" else batch
 
-    def rate(self) -> float:
-        """Images a second since this was last asked."""
-        return self._images / (time.perf_counter() - self._started)
-
-    def waited(self) -> float:
-        """The share of the time since then in which the device had nothing to do; starts anew."""
-        share = self._waiting / (time.perf_counter() - self._started)
-        self._start()
-        return share
+    def rate(self) -> tuple[float, float]:
+        """Images a second in this epoch, and the share of the time the device waited for them."""
+        self._device.finish()
+        seconds = time.perf_counter() - self._started
+        return self._images / seconds, self._waiting / seconds
 
     def _start(self) -> None:
         self._started, self._waiting, self._images = time.perf_counter(), 0.0, 0
 
     def _images_of(self, rows: NDArray[np.intp]) -> Tensor:
-        found = torch.from_numpy(self._samples.train[rows])
-        # Only from pinned memory does a copy to the GPU go on beside its computing.
-        return found.pin_memory() if self._device.torch.type == "cuda" else found
+        return torch.from_numpy(self._samples.train[rows])
 
     def _epoch_rows(self, epoch: int) -> NDArray[np.intp]:
         if self._rows_of[0] != epoch:

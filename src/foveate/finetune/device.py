@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,16 +41,30 @@ class Device:
         """The context in which the network runs."""
         return torch.autocast(self.torch.type, torch.bfloat16, enabled=self.bfloat16)
 
+    def finish(self) -> None:
+        """Wait until the device has computed what it was given."""
+        if self.torch.type == "cuda":
+            torch.cuda.synchronize(self.torch)
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.count > 1:
             distributed.barrier()
 
-    def total(self, value: torch.Tensor) -> torch.Tensor:
-        """The sum of a number over all processes."""
+    def add_up(self, values: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, in one message."""
+        if self.count > 1 and values:
+            together = torch.cat([value.flatten() for value in values])
+            distributed.all_reduce(together)
+            parts = together.split([value.numel() for value in values])
+            for value, part in zip(values, parts, strict=True):
+                value.copy_(part.view_as(value))
+
+    def as_the_first(self, values: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by that of the first process."""
         if self.count > 1:
-            distributed.all_reduce(value)
-        return value
+            for value in values:
+                distributed.broadcast(value, src=0)
 
     def share(self, n: int) -> slice:
         """The part of a batch of n that is this process's."""
@@ -85,8 +99,10 @@ def open_device(wanted: str, precision: str) -> Iterator[Device]:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device has not enough memory."""
+    said = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        isinstance(error, RuntimeError)
+        and any(words in said for words in ("out of memory", "allocate memory", "alloc_failed"))
     )
 
 

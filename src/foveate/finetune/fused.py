@@ -10,7 +10,7 @@ it: one pass over the activations less, forwards and backwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -33,10 +33,10 @@ def fused(network: nn.Module, example: Tensor) -> Iterator[None]:
     the state of the network stay as they are.
 
     Args:
-        network: any network, in evaluation mode for its normalisation.
+        network: any network, in evaluation mode.
         example: an input that it takes.
     """
-    with torch.no_grad():
+    with torch.no_grad(), _exact():
         wanted = network(example)
     pairs = _pairs(network, example)
     changed: list[nn.Module] = []
@@ -44,13 +44,21 @@ def fused(network: nn.Module, example: Tensor) -> Iterator[None]:
         for convolution, norm in pairs:
             _replace(convolution, partial(_convolve, convolution, norm), changed)
             _replace(norm, partial(_activate, norm), changed)
-        with torch.no_grad():
+        with torch.no_grad(), _exact():
             found = network(example)
         if (found - wanted).norm() > _CLOSE * wanted.norm():  # a network of a kind we do not know
             _restore(changed)
         yield
     finally:
         _restore(changed)
+
+
+def _exact() -> AbstractContextManager[None]:
+    """Within, GPUs convolve in float32: what they round otherwise is more than is looked for."""
+    found: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled, allow_tf32=False
+    )
+    return found
 
 
 def freeze_norms(network: nn.Module) -> None:

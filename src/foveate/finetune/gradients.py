@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from foveate.errors import SettingsError
 from foveate.finetune.batches import Batch
 from foveate.finetune.device import Device, out_of_memory
+from foveate.finetune.learner import Learner
 from foveate.finetune.plan import Views
 from foveate.finetune.views import mix, render
 from foveate.settings import Settings
@@ -23,55 +24,61 @@ class Gradients:
     """Adds up the gradients of batches.
 
     Attributes:
-        parallel: the learner, in the wrapper that averages gradients over processes where there
-            are several.
+        learner: whose parameters they are of.
         settings: all of them.
-        device: where to compute.
+        device: where to compute, and with how many others.
         minibatch: images that go through the device at once; halved when its memory is full.
     """
 
-    parallel: nn.Module
+    learner: Learner
     settings: Settings
     device: Device
     minibatch: int
 
     def of(self, batch: Batch) -> Tensor:
-        """Leave the gradients of a batch in the parameters; returns its mean loss.
+        """Leave the gradients of a step in the parameters; returns its mean loss.
 
         Raises:
-            torch.OutOfMemoryError: the device has no memory even for one image.
+            SettingsError: the device has no memory even for one image.
         """
         while True:
             try:
-                return self._accumulate(batch)
+                loss = self._accumulate(batch)
+                break
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.minibatch == 1:
+                if not out_of_memory(error):
                     raise
-                self.minibatch = math.ceil(self.minibatch / 2)
+                self.minibatch = halved(min(self.minibatch, len(batch)))
+        if self.device.count > 1:
+            # One message a step: a process that halves its minibatch does not confuse the others.
+            gradients = [loss]
+            for parameter in self.learner.learned:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                gradients.append(parameter.grad)
+            self.device.add_up(gradients)
+        return loss
 
     def seconds(self, batch: Batch) -> float:
-        """How long a batch takes; nothing is learned from it."""
+        """How long a full batch takes; nothing is learned from it."""
         seconds = 0.0
         for _ in range(2):  # the first has to make its kernels
             started = time.perf_counter()
             float(self.of(batch))
             seconds = time.perf_counter() - started
-        self.parallel.zero_grad()
-        return seconds
+        self.learner.zero_grad()
+        return seconds * self.settings.minibatch / batch.whole
 
     def _accumulate(self, batch: Batch) -> Tensor:
-        self.parallel.zero_grad()
-        torch.manual_seed(batch.seed)
+        self.learner.zero_grad()
+        torch.manual_seed(batch.seed + self.device.rank)
         total = torch.zeros((), device=self.device.torch)
-        starts = range(0, len(batch), self.minibatch)
-        for start in starts:
+        for start in range(0, len(batch), self.minibatch):
             part = slice(start, start + self.minibatch)
-            last = start == starts[-1]
-            alone = nullcontext() if last or self.device.count == 1 else self.parallel.no_sync()
             # Not within autocast: coordinates in bfloat16 would be off by half a pixel.
             images = self._show(batch, part)
-            with alone, self.device.autocast():
-                scores = self.parallel(images, self._there(batch.kept[part]))
+            with self.device.autocast():
+                scores = self.learner(images, self._there(batch.kept[part]))
                 losses = functional.cross_entropy(
                     scores.float(),
                     self._there(batch.targets[part]),
@@ -79,10 +86,9 @@ class Gradients:
                     reduction="none",
                 )
                 loss = (losses * self._there(batch.counts[part])).sum() / batch.whole
-                # Gradients are averaged over processes, whose parts may differ in size.
-                (loss * self.device.count).backward()
+            loss.backward()
             total += loss.detach()
-        return self.device.total(total)
+        return total
 
     def _show(self, batch: Batch, part: slice) -> Tensor:
         """Views of a part of a batch, on the device; of features, the features."""
@@ -100,3 +106,17 @@ class Gradients:
 
     def _there(self, values: Tensor) -> Tensor:
         return values.to(self.device.torch, non_blocking=True)
+
+
+def halved(images: int) -> int:
+    """Half as many images at once.
+
+    Raises:
+        SettingsError: it was one already.
+    """
+    if images <= 1:
+        raise SettingsError(
+            "The device has not enough memory for a single image. Use a lower `--resolution`, a "
+            "smaller backbone, or `--device cpu`."
+        )
+    return math.ceil(images / 2)

@@ -12,21 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.finetune.device import Device
+from foveate.finetune.device import Device, out_of_memory
 from foveate.finetune.fused import freeze_norms
+from foveate.finetune.gradients import halved
 from foveate.finetune.learner import Learner
 from foveate.finetune.samples import Pixels, Samples
 from foveate.finetune.views import render
 from foveate.settings import Settings
 
 MOST_JUDGED = 1000
-"""Images of each side that an epoch is judged on, at most."""
+"""Training images that an epoch is judged on, at most."""
 
 SMOOTHING = 0.1
 """Of the labels in the validation loss: without it, a single image that is wrong and sure of it
 outweighs a hundred others, and which epoch is best is chance."""
 
 _AT_ONCE = 64
+"""Images that are judged together; fewer where memory does not suffice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,26 @@ class Judgement:
 
 
 def judge(learner: Learner, samples: Samples, settings: Settings, device: Device) -> Judgement:
-    """Scores of training and validation images, and what they come to."""
+    """Scores of training and validation images, and what they come to, for all processes."""
     judged = judged_rows(samples, settings.seed)
     on_train = _scores(learner, samples.train, judged, settings, device)
     train_codes = torch.from_numpy(samples.train_codes[judged])
     rows = np.arange(len(samples.validation_codes))
     scores = _scores(learner, samples.validation, rows, settings, device)
     codes = torch.from_numpy(samples.validation_codes)
-    error = loss = None
-    if len(codes):
-        error = float((scores.argmax(1) != codes).float().mean())
-        loss = float(functional.cross_entropy(scores, codes, label_smoothing=SMOOTHING))
-    return Judgement(float((on_train.argmax(1) != train_codes).float().mean()), error, loss, scores)
+    figures = torch.stack(
+        [
+            (on_train.argmax(1) != train_codes).float().mean(),
+            (scores.argmax(1) != codes).float().mean(),
+            functional.cross_entropy(scores, codes, label_smoothing=SMOOTHING),
+        ]
+    ).to(device.torch)
+    # The last bit may differ from device to device, and with it which epoch is the best.
+    device.as_the_first([figures])
+    train_error, error, loss = figures.tolist()
+    if len(codes) == 0:
+        error = loss = None
+    return Judgement(train_error, error, loss, scores)
 
 
 def judged_rows(samples: Samples, seed: int) -> NDArray[np.intp]:
@@ -92,10 +102,17 @@ def _scores(
     """Scores (n, K) float32, on the CPU, of images as the finished classifier sees them."""
     found = [torch.zeros(0, learner.last.out_features)]
     learner.eval()
-    with torch.no_grad(), device.autocast():
-        for start in range(0, len(rows), _AT_ONCE):
-            part = torch.from_numpy(pixels[rows[start : start + _AT_ONCE]]).to(device.torch)
+    at_once, start = _AT_ONCE, 0
+    while start < len(rows):
+        try:
+            part = torch.from_numpy(pixels[rows[start : start + at_once]]).to(device.torch)
             shown = part if part.ndim == 2 else render(part, None, settings.resolution)
-            found.append(learner(shown).float().cpu())
+            with torch.no_grad(), device.autocast():
+                found.append(learner(shown).float().cpu())
+            start += at_once
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            at_once = halved(at_once)
     freeze_norms(learner)
     return torch.cat(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
+from foveate.errors import SettingsError
 from foveate.finetune.batches import Loader
 from foveate.finetune.checkpoint import Progress, load_checkpoint, save_checkpoint
 from foveate.finetune.device import Device
@@ -22,8 +22,9 @@ from foveate.finetune.gradients import Gradients
 from foveate.finetune.judging import copy_values, judge, swapped
 from foveate.finetune.learner import Learner
 from foveate.finetune.memory import kept_memory
-from foveate.finetune.optimiser import follow, make_optimiser, set_rate
+from foveate.finetune.optimiser import DEFAULT_RATES, follow, make_optimiser, set_rate
 from foveate.finetune.samples import Samples
+from foveate.finetune.views import centre
 from foveate.settings import Settings
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -101,28 +102,32 @@ def learn(
             gone on from.
         key: stands for data and settings.
         watch: told how far it is.
-        foretell: told, before it begins, how many seconds it may take at most.
+        foretell: told, before it begins, about how many seconds it takes at most.
+
+    Raises:
+        SettingsError: the device has not enough memory, the loss is not a number any more, or the
+            processes do not see the same checkpoint.
     """
-    learner.to(device.torch)
+    learner.to(device.torch).eval()
     optimiser = make_optimiser(learner, settings)
     state = Progress([p.detach().clone() for p in learner.learned], settings.minibatch)
     if checkpoint is not None:
         load_checkpoint(checkpoint, key, learner.learned, optimiser, state)
+    _check_together(state, device)
+    device.as_the_first([p.data for p in learner.learned])
     loader = Loader(samples, learner.last.in_features, settings, device)
     steps, all_steps = loader.steps, loader.steps * settings.epochs
-    stopped = _good_enough(state, settings)
+    stopped = _good_enough(state, samples, settings)
     with ExitStack() as stack:
         # What a network itself leaves out is drawn from the seed of the step; others keep theirs.
-        stack.enter_context(torch.random.fork_rng())
+        gpus = [device.torch] if device.torch.type == "cuda" else []
+        stack.enter_context(torch.random.fork_rng(gpus))
         stack.enter_context(kept_memory())
-        parallel: nn.Module = learner
         if learner.network is not None:
-            freeze_norms(learner)
-            example = torch.from_numpy(samples.train[np.arange(1)]).to(device.torch)
-            stack.enter_context(fused(learner.network, example))
-        if device.count > 1:
-            parallel = DistributedDataParallel(learner)
-        gradients = Gradients(parallel, settings, device, state.minibatch)
+            example = centre(torch.from_numpy(samples.train[np.arange(1)]), settings.resolution)
+            stack.enter_context(fused(learner.network, example.to(device.torch)))
+        freeze_norms(learner)
+        gradients = Gradients(learner, settings, device, state.minibatch)
         if foretell is not None and not stopped:
             foretell(gradients.seconds(loader.load(state.step)) * (all_steps - state.step))
         saved = told = time.monotonic()
@@ -144,9 +149,10 @@ def learn(
                 watch(done, most, float(loss) / (within or steps), error)
                 told = now
             if within == 0:
-                _end_epoch(learner, samples, state, settings, device, loader, float(loss) / steps)
+                mean = float(loss) / steps
+                _end_epoch(learner, samples, state, settings, device, loader, mean)
                 loss.zero_()
-                stopped = _good_enough(state, settings)
+                stopped = _good_enough(state, samples, settings)
             late = now - saved > SECONDS_BETWEEN_CHECKPOINTS
             if checkpoint is not None and device.rank == 0 and (within == 0 or late):
                 state.loss, state.minibatch = float(loss), gradients.minibatch
@@ -174,6 +180,7 @@ def _end_epoch(
     loss: float,
 ) -> None:
     """Judge the averaged weights, and remember them if they are the best so far."""
+    images_per_second, waited = loader.rate()
     with swapped(learner.learned, state.average):
         found = judge(learner, samples, settings, device)
     epoch = Epoch(
@@ -181,9 +188,15 @@ def _end_epoch(
         train_error=found.train_error,
         validation_error=found.validation_error,
         validation_loss=found.validation_loss,
-        images_per_second=loader.rate(),
-        waited=loader.waited(),
+        images_per_second=images_per_second,
+        waited=waited,
     )
+    if not math.isfinite(loss) or not math.isfinite(found.validation_loss or 0):
+        rate = settings.learning_rate or DEFAULT_RATES[settings.schedule]
+        raise SettingsError(
+            f"The training broke off in epoch {len(state.epochs) + 1}: its loss is not a number "
+            f"any more. A lower learning rate than {rate:g} may help (--set learning_rate=…)."
+        )
     state.epochs.append(asdict(epoch))
     losses = [each["validation_loss"] for each in state.epochs]
     if found.validation_loss is None or found.validation_loss <= min(losses):
@@ -191,13 +204,25 @@ def _end_epoch(
         state.best_epoch, state.scores = len(state.epochs) - 1, found.validation_scores
 
 
-def _good_enough(state: Progress, settings: Settings) -> bool:
+def _good_enough(state: Progress, samples: Samples, settings: Settings) -> bool:
     """Whether the validation images have not been told apart better for `patience` epochs."""
     done = len(state.epochs)
     if done >= settings.epochs:
         return True
     waited = done - 1 - state.best_epoch
-    return 0 < settings.patience <= waited and state.scores is not None and len(state.scores) > 0
+    return 0 < settings.patience <= waited and len(samples.validation_codes) > 0
+
+
+def _check_together(state: Progress, device: Device) -> None:
+    """All processes must go on from the same step."""
+    steps = torch.zeros(device.count, device=device.torch)
+    steps[device.rank] = state.step
+    device.add_up([steps])
+    if steps.min() != steps.max():
+        raise SettingsError(
+            "The machines do not go on from the same checkpoint. FOVEATE_CACHE must be a folder "
+            "that all of them share."
+        )
 
 
 def _as_array(state: Progress, samples: Samples) -> NDArray[np.float32]:

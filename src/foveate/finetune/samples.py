@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from foveate.catalog import Entry, read_file
 from foveate.files import atomic_write, digest
-from foveate.image import Limits, Resize, open_image
+from foveate.image import DECODER, Limits, Resize, open_image
 from foveate.runtime import usable_cores
 
 
@@ -94,7 +96,8 @@ def decode_once(
         resize: how they become squares.
         folder: for derived data.
         limits: the largest image to accept.
-        most_bytes: where the squares need more, none are kept; they are decoded when wanted.
+        most_bytes: for all files in the folder: those used longest ago make room. Where these
+            squares alone need more, none are kept; they are decoded when wanted.
         progress: told how many are decoded.
 
     Raises:
@@ -104,9 +107,12 @@ def decode_once(
     shape = (len(entries), resize.resolution, resize.resolution, 3)
     if int(np.prod(shape, dtype=np.int64)) > most_bytes:
         return source
-    name = digest("\n".join([repr(resize), *ids]).encode())[:16]
+    name = digest("\n".join([repr(resize), str(DECODER), *ids]).encode())[:16]
     path = folder / f"{resize.rule}{resize.resolution}-{name}.npy"
-    if not path.exists():
+    if path.exists():
+        os.utime(path)
+    else:
+        _make_room(folder, most_bytes - int(np.prod(shape, dtype=np.int64)))
         with atomic_write(path, durable=False) as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -117,3 +123,17 @@ def decode_once(
                 if progress is not None:
                     progress(int(rows[-1]) + 1, len(entries))
     return MappedPixels(path)
+
+
+def _make_room(folder: Path, most_bytes: int) -> None:
+    """Delete files, those used longest ago first, until the rest needs so many bytes at most."""
+    if not folder.is_dir():
+        return
+    files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+    total = sum(path.stat().st_size for path in files)
+    for path in files:
+        if total <= most_bytes:
+            break
+        total -= path.stat().st_size
+        with suppress(OSError):  # in use by another program, on some systems
+            path.unlink()

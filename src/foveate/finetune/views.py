@@ -32,10 +32,9 @@ def render(pixels: Tensor, views: Views | None, resolution: int) -> Tensor:
     Returns:
         (n, 3, resolution, resolution) float32 in 0 to 255, channels last in memory.
     """
-    images = pixels.permute(0, 3, 1, 2).float()
     if views is None:
-        margin = (pixels.shape[1] - resolution) // 2
-        return images[:, :, margin : margin + resolution, margin : margin + resolution]
+        return centre(pixels, resolution).permute(0, 3, 1, 2).float()
+    images = pixels.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(
         _transforms(views, pixels.device),
         [len(pixels), 3, resolution, resolution],
@@ -49,6 +48,12 @@ def render(pixels: Tensor, views: Views | None, resolution: int) -> Tensor:
     if views.erased.any():
         shown = _erase(shown, views)
     return shown.contiguous(memory_format=torch.channels_last)
+
+
+def centre(pixels: Tensor, resolution: int) -> Tensor:
+    """The middle (n, resolution, resolution, 3) of squares (n, s, s, 3)."""
+    margin = (pixels.shape[1] - resolution) // 2
+    return pixels[:, margin : margin + resolution, margin : margin + resolution]
 
 
 def mix(images: Tensor, others: Tensor, share: Tensor) -> Tensor:

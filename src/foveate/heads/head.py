@@ -89,6 +89,7 @@ def fit_head(
     trees: int = TREES,
     groups: Sequence[Any] | NDArray[Any] | None = None,
     label_order: Sequence[str] | None = None,
+    held_out: NDArray[np.bool_] | None = None,
 ) -> Head:
     """Choose C, fit on all rows, and calibrate; all inside these training images.
 
@@ -111,6 +112,9 @@ def fit_head(
         groups: (n,) rows with equal values are near duplicates: never in different folds, and
             left out of the calibration of a forest, whose bags they would straddle.
         label_order: the order of the columns; sorted where None.
+        held_out: (n,) the rows that C and temperature are chosen on, by a fit to the others,
+            instead of by cross-validation: where what made the features has itself learned the
+            others. Not for a forest.
 
     Raises:
         TooFewImages: there are fewer than two labels.
@@ -134,12 +138,14 @@ def fit_head(
     row_weights = compute_sample_weight(weight, codes).astype(np.float32)
     repeats = _REPEATS if len(codes) < _SMALL else 1
     part = _rows_to_search(codes, group, folds, seed)
-    dealt = deal_folds(codes[part], groups=group[part], folds=folds, repeats=repeats, seed=seed)
+    dealt, held = _deal(codes, group, part, held_out, folds=folds, repeats=repeats, seed=seed)
     found = None
     if dealt is not None:
         searched = Rows(codes[part], len(names), row_weights[part], dealt)
         loss = _LINEAR[kind].loss
-        found = search_c(Basis.of(unit[part]), searched, loss=loss, c_grid=c_grid)
+        found = search_c(Basis.of(unit[part]), searched, loss=loss, c_grid=c_grid, held=held)
+        unseen = slice(None) if held is None else np.isin(dealt[0], held)
+        temperature = fit_temperature(found.scores[unseen], codes[part][unseen])
     basis = Basis.of(unit)
     del unit  # the basis holds a copy; on 30,000 images each is 150 MB
     whole = Rows.in_one_fold(codes, len(names), row_weights)
@@ -150,12 +156,28 @@ def fit_head(
         labels=names,
         c=c,
         estimator=estimator.fit_rows(basis, whole, np.arange(len(names))),
-        temperature=fit_temperature(found.scores, codes[part])
-        if found
-        else DEFAULT_TEMPERATURE[kind],
+        temperature=temperature if found else DEFAULT_TEMPERATURE[kind],
         search=found.points if found else (),
         held_out_accuracy=max(point.accuracy for point in found.points) if found else None,
     )
+
+
+def _deal(
+    codes: NDArray[np.intp],
+    group: NDArray[np.intp],
+    part: NDArray[np.intp],
+    held_out: NDArray[np.bool_] | None,
+    *,
+    folds: int,
+    repeats: int,
+    seed: int,
+) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
+    """Folds of some rows, and which of the folds to hold out; None for all."""
+    if held_out is None or not held_out[part].any():
+        return deal_folds(
+            codes[part], groups=group[part], folds=folds, repeats=repeats, seed=seed
+        ), None
+    return np.where(held_out[part], 0, 1)[None], np.array([0])
 
 
 def _rows_to_search(

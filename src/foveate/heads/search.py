@@ -29,7 +29,7 @@ class SearchPoint:
     Attributes:
         c: C.
         accuracy: mean over the folds of the accuracy on the held-out fold, in [0, 1].
-        deviation: standard deviation of that accuracy between the folds.
+        deviation: standard deviation of that accuracy between the folds; 0 where there is one.
         n: images that were held out, each once in every deal of the folds.
     """
 
@@ -61,6 +61,7 @@ def search_c(
     *,
     loss: type[SquaredHinge] | type[CrossEntropy],
     c_grid: Sequence[float] = C_GRID,
+    held: NDArray[np.intp] | None = None,
 ) -> Search:
     """Fit all folds for each C in ascending order, each from where the one before ended.
 
@@ -69,8 +70,9 @@ def search_c(
         rows: labels, weights, and folds as `deal_folds` numbers them.
         loss: what to minimise.
         c_grid: the values to try.
+        held: the folds to hold out; all, where None. `Search.scores` is 0 for rows of others.
     """
-    folds = np.arange(rows.folds.max() + 1)
+    folds = np.arange(rows.folds.max() + 1) if held is None else held
     problems: Loss = loss.of(rows, folds)
     weights = np.zeros((*problems.shape[:2], basis.size), np.float32)
     points: list[SearchPoint] = []
@@ -79,20 +81,23 @@ def search_c(
             basis, problems.with_c(c), weights, tol=_TOLERANCE[loss], max_iter=_MAX_STEPS
         )
         weights = found.weights
-        scores = _held_out_scores(basis, rows, weights.reshape(len(folds), -1, basis.size))
-        points.append(_point(c, scores, rows))
+        scores = _held_out_scores(basis, rows, folds, weights.reshape(len(folds), -1, basis.size))
+        points.append(_point(c, scores, rows, folds))
         # The first of equals stays, which is the smallest.
         if points[-1] is max(points, key=lambda point: point.accuracy):
             best_c, best_scores = c, scores[0]
     return Search(best_c, tuple(points), best_scores)
 
 
-def _point(c: float, scores: NDArray[np.float32], rows: Rows) -> SearchPoint:
+def _point(
+    c: float, scores: NDArray[np.float32], rows: Rows, folds: NDArray[np.intp]
+) -> SearchPoint:
     """How well (repeats, n, K) held-out scores tell the labels, fold by fold."""
     right = scores.argmax(2) == rows.codes
-    folds = rows.folds.ravel()
-    by_fold = np.bincount(folds, right.ravel()) / np.bincount(folds)
-    return SearchPoint(c, float(by_fold.mean()), float(by_fold.std(ddof=1)), len(rows.codes))
+    by_fold = [float(right[rows.folds == fold].mean()) for fold in folds]
+    deviation = float(np.std(by_fold, ddof=1)) if len(by_fold) > 1 else 0.0
+    n = int(np.isin(rows.folds[0], folds).sum())
+    return SearchPoint(c, float(np.mean(by_fold)), deviation, n)
 
 
 def one_column_each(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,10 +105,12 @@ def one_column_each(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return scores if scores.shape[1] > 1 else np.hstack([-scores, scores])
 
 
-def _held_out_scores(basis: Basis, rows: Rows, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def _held_out_scores(
+    basis: Basis, rows: Rows, folds: NDArray[np.intp], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """(repeats, n, K) scores of each row by the weights, (folds, k, r), that did not see it."""
-    scores = np.empty((*rows.folds.shape, rows.n_labels), np.float32)
-    for fold, without in enumerate(weights):
+    scores = np.zeros((*rows.folds.shape, rows.n_labels), np.float32)
+    for fold, without in zip(folds, weights, strict=True):
         repeat, held = np.nonzero(rows.folds == fold)
         scores[repeat, held] = one_column_each(basis.rows[held] @ without.T)
     return scores

@@ -8,11 +8,12 @@ Every refusal is a `foveate.errors.ImageRefused` with a typed reason, whatever t
 """
 
 from foveate.image.arrays import resize_pixels
-from foveate.image.decode import OpenedImage, open_image
+from foveate.image.decode import DECODER, OpenedImage, open_image
 from foveate.image.limits import DEFAULT_LIMITS, Limits
 from foveate.image.resize import Resize, ResizeRule
 
 __all__ = [
+    "DECODER",
     "DEFAULT_LIMITS",
     "Limits",
     "OpenedImage",

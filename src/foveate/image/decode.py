@@ -15,6 +15,9 @@ from foveate.image.modes import to_rgb
 from foveate.image.pillow import decode_pixels, open_header, refusals
 from foveate.image.resize import Resize, resample, scaled_box
 
+DECODER = 1
+"""Raised whenever decode or resize change what pixels come out."""
+
 _HASH_RESOLUTION = 224
 """What the decode behind a hash covers, whatever resolution features use: a hash must not depend
 on settings. At the default resolution both use the same decode."""
