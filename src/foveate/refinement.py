@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from foveate.finetune.samples import Samples
     from foveate.heads import Head
 
-RESOLUTIONS = (224, 320, 448)
+RESOLUTIONS = (224, 256, 320, 448)
 """What `settled` chooses from."""
 
 EPOCHS = {"cosine": 5, "step": 45}
@@ -116,7 +116,7 @@ def settled(
 
     The resolution is the highest of `RESOLUTIONS` that half of the images have the detail for, and
     the device the time: on a CPU, where 448 px take four times as long as 224, 320 px for a few
-    images and 224 px for many.
+    images and 256 px for many.
     """
     epochs = settings.epochs or EPOCHS[settings.schedule]
     resolution = settings.resolution
@@ -124,7 +124,7 @@ def settled(
         detail = median(min(row.facts.width, row.facts.height) for row in rows)
         affordable: tuple[int, ...] = RESOLUTIONS
         if device.torch.type == "cpu":
-            affordable = RESOLUTIONS[: 2 if len(rows) <= FEW_IMAGES else 1]
+            affordable = RESOLUTIONS[: 3 if len(rows) <= FEW_IMAGES else 2]
         resolution = max((r for r in affordable if r <= detail), default=RESOLUTIONS[0])
         resolution = backbone.card.fixed_resolution or resolution
     return settings.model_copy(update={"resolution": resolution, "epochs": epochs})

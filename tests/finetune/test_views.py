@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
 from foveate.finetune.plan import Views  # noqa: E402
-from foveate.finetune.views import GREY, mix, render  # noqa: E402
+from foveate.finetune.views import GREY, mix, render, side_of_views  # noqa: E402
 
 
 def views(n: int = 1, **changes: object) -> Views:
@@ -32,6 +32,14 @@ def pixels() -> torch.Tensor:
 
 def as_images(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.permute(0, 3, 1, 2).float()
+
+
+def test_views_are_an_eighth_smaller_in_whole_strides_of_networks() -> None:
+    assert [side_of_views(r) for r in (224, 256, 320, 448)] == [192, 224, 288, 384]
+    assert side_of_views(64) == 64
+    assert side_of_views(70) == 64
+    assert side_of_views(60) == 60  # never larger than what the classifier sees
+    assert side_of_views(224, fixed=224) == 224
 
 
 def test_no_views_is_the_centre_to_the_pixel(pixels: torch.Tensor) -> None:

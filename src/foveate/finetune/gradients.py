@@ -15,7 +15,7 @@ from foveate.finetune.batches import Batch
 from foveate.finetune.device import Device, out_of_memory
 from foveate.finetune.learner import Learner
 from foveate.finetune.plan import Views
-from foveate.finetune.views import mix, render
+from foveate.finetune.views import mix, render, side_of_views
 from foveate.settings import Settings
 
 
@@ -34,6 +34,13 @@ class Gradients:
     settings: Settings
     device: Device
     minibatch: int
+
+    @property
+    def _side(self) -> int:
+        """Pixels a side of the views to learn from."""
+        network = self.learner.network
+        fixed = None if network is None else network.fixed_resolution
+        return side_of_views(self.settings.resolution, fixed)
 
     def of(self, batch: Batch) -> Tensor:
         """Leave the gradients of a step in the parameters; returns its mean loss.
@@ -102,7 +109,9 @@ class Gradients:
         found = self._there(inputs[part])
         if found.ndim == 2:
             return found
-        return render(found, None if views is None else views[part], self.settings.resolution)
+        if views is None:
+            return render(found, None, self.settings.resolution)
+        return render(found, views[part], self._side)
 
     def _there(self, values: Tensor) -> Tensor:
         return values.to(self.device.torch, non_blocking=True)

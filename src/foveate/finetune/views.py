@@ -16,28 +16,48 @@ from torch.nn import functional
 
 from foveate.finetune.plan import Views
 
+SHOWN_SMALLER = 7 / 8
+"""Side of a view over the resolution that the classifier works at. A view of a part of an image
+shows things larger than the whole image does; smaller views make up for some of it, and are learned
+from in three quarters of the time (Touvron et al., "Fixing the train-test resolution
+discrepancy", NeurIPS 2019)."""
+
+_STRIDE = 32  # of most networks: sides that it divides waste nothing
+
 GREY = 127.5
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey: ITU-R BT.601."""
 
 
-def render(pixels: Tensor, views: Views | None, resolution: int) -> Tensor:
+def side_of_views(resolution: int, fixed: int | None = None) -> int:
+    """Pixels a side of the views to learn from.
+
+    Args:
+        resolution: that the classifier works at.
+        fixed: the only resolution that its network takes; None where it takes any.
+    """
+    if fixed is not None:
+        return fixed
+    return min(max(round(SHOWN_SMALLER * resolution / _STRIDE) * _STRIDE, 64), resolution)
+
+
+def render(pixels: Tensor, views: Views | None, side: int) -> Tensor:
     """Views of images.
 
     Args:
-        pixels: (n, s, s, 3) uint8 squares, a little larger than the resolution.
+        pixels: (n, s, s, 3) uint8 squares, a little larger than what the classifier sees.
         views: how each is shown; None: the centre, pixel by pixel.
-        resolution: pixels a side of a view.
+        side: pixels a side of a view.
 
     Returns:
-        (n, 3, resolution, resolution) float32 in 0 to 255, channels last in memory.
+        (n, 3, side, side) float32 in 0 to 255, channels last in memory.
     """
     if views is None:
-        return centre(pixels, resolution).permute(0, 3, 1, 2).float()
+        return centre(pixels, side).permute(0, 3, 1, 2).float()
     images = pixels.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(
         _transforms(views, pixels.device),
-        [len(pixels), 3, resolution, resolution],
+        [len(pixels), 3, side, side],
         align_corners=False,
     )
     shown = functional.grid_sample(
@@ -50,10 +70,10 @@ def render(pixels: Tensor, views: Views | None, resolution: int) -> Tensor:
     return shown.contiguous(memory_format=torch.channels_last)
 
 
-def centre(pixels: Tensor, resolution: int) -> Tensor:
-    """The middle (n, resolution, resolution, 3) of squares (n, s, s, 3)."""
-    margin = (pixels.shape[1] - resolution) // 2
-    return pixels[:, margin : margin + resolution, margin : margin + resolution]
+def centre(pixels: Tensor, side: int) -> Tensor:
+    """The middle (n, side, side, 3) of squares (n, s, s, 3)."""
+    margin = (pixels.shape[1] - side) // 2
+    return pixels[:, margin : margin + side, margin : margin + side]
 
 
 def mix(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
