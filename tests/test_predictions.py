@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_what_was_predicted() -> None:
     assert predictions.top.tolist() == [1, 0, -1]
     np.testing.assert_allclose(predictions.probability, [0.75, 0.9, NAN], rtol=1e-6)
     assert predictions.read.tolist() == [True, True, False]
+
+
+def test_ids_are_written_where_asked_for(tmp_path: Path) -> None:
+    predictions = replace(some_predictions(), ids=("aa", "7", ""))
+    for name in ("p.parquet", "p.csv"):
+        write_predictions(predictions, tmp_path / name)
+        assert read_predictions(tmp_path / name).ids is None
+        write_predictions(predictions, tmp_path / name, with_ids=True)
+        assert read_predictions(tmp_path / name).ids == ("aa", "7", "")
+    assert predictions.take([2, 0]).ids == ("", "aa")
+    assert some_predictions().take([0]).ids is None
 
 
 def test_no_images_at_all() -> None:

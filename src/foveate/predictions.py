@@ -2,7 +2,8 @@
 
 The table has the columns `path`, `label` (the known one), `predicted`, `probability` (of the
 predicted label), one `p:<label>` per label, and `error`. A refused image has an `error` and
-nulls in its other columns after `label`; every other row has a null `error`.
+nulls in its other columns after `label`; every other row has a null `error`. In the run history
+there is an `id`, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TEXT_COLUMNS = ("path", "label", "predicted", "error")
+_ID = "id"
 _PREFIX = "p:"
 
 
@@ -37,6 +39,7 @@ class Predictions:
         known: n known labels, None where there is none.
         probabilities: (n, K) float32, rows sum to 1; a row of NaN where the image was refused.
         errors: n reasons for refusal, None where the image was read.
+        ids: n digests of the images' bytes; None where they were not kept.
     """
 
     labels: tuple[str, ...]
@@ -44,6 +47,7 @@ class Predictions:
     known: tuple[str | None, ...]
     probabilities: NDArray[np.float32]
     errors: tuple[str | None, ...]
+    ids: tuple[str, ...] | None = None
 
     def take(self, rows: Sequence[int]) -> Predictions:
         """Only some rows, by their indices."""
@@ -53,6 +57,7 @@ class Predictions:
             tuple(self.known[i] for i in rows),
             self.probabilities[list(rows)],
             tuple(self.errors[i] for i in rows),
+            None if self.ids is None else tuple(self.ids[i] for i in rows),
         )
 
     @property
@@ -86,11 +91,18 @@ class Predictions:
         return np.array([a is not None and a == b for a, b in pairs], bool)
 
 
-def write_predictions(predictions: Predictions, path: Path | str) -> None:
+def write_predictions(
+    predictions: Predictions, path: Path | str, *, with_ids: bool = False
+) -> None:
     r"""Write predictions as Parquet or CSV, told by the suffix; whole or not at all.
 
     In CSV a null is an empty field and an empty text is `""`. File names that are not valid
     Unicode are written with `\xNN` escapes.
+
+    Args:
+        predictions: of n images.
+        path: where they go.
+        with_ids: also a column `id`, by which images are known whatever they are called.
 
     Raises:
         SettingsError: the suffix is neither `.parquet` nor `.csv`.
@@ -98,6 +110,8 @@ def write_predictions(predictions: Predictions, path: Path | str) -> None:
     path = Path(path)
     suffix = check_suffix(path.name)
     table = _to_table(predictions)
+    if with_ids and predictions.ids is not None:
+        table = table.append_column(_ID, _text(predictions.ids))
     with atomic_write(path) as file:
         if suffix == ".parquet":
             import pyarrow.parquet
@@ -188,6 +202,7 @@ def _from_table(table: pa.Table) -> Predictions:
         known=tuple(table["label"].to_pylist()),
         probabilities=probabilities,
         errors=errors,
+        ids=tuple(table[_ID].to_pylist()) if _ID in table.column_names else None,
     )
 
 
@@ -204,7 +219,7 @@ def _parse_csv(data: bytes) -> pa.Table:
 
     # Every column gets its type by name: a path of digits must stay text.
     header = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")), [])
-    types = {name: pa.string() if name in _TEXT_COLUMNS else pa.float32() for name in header}
+    types = {name: pa.string() if name in (*_TEXT_COLUMNS, _ID) else pa.float32() for name in header}
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),

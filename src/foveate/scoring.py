@@ -131,6 +131,7 @@ def predict_rows(
         known=tuple(row.entry.label for row in rows),
         probabilities=probabilities,
         errors=tuple(row.facts.refusal for row in rows),
+        ids=tuple(row.facts.id for row in rows),
     )
 
 
