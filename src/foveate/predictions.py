@@ -219,7 +219,9 @@ def _parse_csv(data: bytes) -> pa.Table:
 
     # Every column gets its type by name: a path of digits must stay text.
     header = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")), [])
-    types = {name: pa.string() if name in (*_TEXT_COLUMNS, _ID) else pa.float32() for name in header}
+    types = {
+        name: pa.string() if name in (*_TEXT_COLUMNS, _ID) else pa.float32() for name in header
+    }
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
