@@ -65,8 +65,8 @@ def main() -> Result:
             f"{MINIBATCH} --epochs {EPOCHS} --opt adamw --lr 2e-3 "
             "--weight-decay 0.05 --sched cosine --warmup-epochs 0 --sched-on-updates --model-ema "
             "--model-ema-warmup --scale 0.35 1 --amp --amp-dtype bfloat16 --channels-last`; its "
-            "test images are judged once, not after every epoch. Its rate is the best of those tried "
-            "on split 0. fastai: "
+            "test images are judged once, not after every epoch, and its rate is the best of those "
+            "tried on split 0. fastai: "
             f"`vision_learner(…).fine_tune({EPOCHS - 1})` (one pass frozen), in float32, as its "
             "mixed precision is for GPUs only; `benchmarks/race_fastai.py`. Both train on all "
             "training images; foveate keeps 15 % of them to say when to stop.",
