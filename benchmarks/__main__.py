@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import accuracy, backbones, race, refine, scale, speed, start
+from benchmarks import accuracy, backbones, history, race, refine, scale, speed, start
 from benchmarks.common import DATA, RESULTS, ROOT, Bar, machine
 
 BENCHMARKS = {
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "backbones": backbones.main,
     **refine.BENCHMARKS,
     "race": race.main,
+    "history": history.main,
 }
 
 

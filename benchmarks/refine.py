@@ -56,7 +56,9 @@ class Found:
 
 FASHION = Promise("fashion_texture", 97.5, gain=1.5, first=(97.0, 180.0))
 UCMERCED = Promise(
-    "ucmerced", 98.5, settings={"test_share": 0.2, "orientation": "any", "epochs": 8}
+    "ucmerced",
+    98.5,
+    settings={"test_share": 0.2, "orientation": "any", "epochs": 8, "validation_share": 0.1},
 )
 EUROSAT = Promise("eurosat_5k", 97.0, settings={"orientation": "any"})
 

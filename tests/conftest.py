@@ -43,6 +43,14 @@ def own_backbones(
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests leave nothing in the run history; those about it turn it on."""
+    monkeypatch.setenv("FOVEATE_HISTORY", "off")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def draw_pattern(label: str, seed: int, side: int = 96) -> Image.Image:
     """An image of checks, dots or stripes, in colours and scale of its own."""
     rng = np.random.default_rng([LABELS.index(label), seed])

@@ -23,6 +23,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path / "history"))
     draw_folder(tmp_path / "photos", 5)
     draw_folder(tmp_path / "new-photos", 2, first=20)
     image = Image.open(tmp_path / "photos" / "dots" / "0.png").resize((300, 260))

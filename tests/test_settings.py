@@ -129,3 +129,9 @@ def test_the_template_uncommented_is_the_defaults() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().seed = 1  # type: ignore[misc]
+
+
+def test_a_password_is_not_a_setting() -> None:
+    assert make_settings(flags={"tracking": "http://host:5000"}).tracking == "http://host:5000"
+    with pytest.raises(SettingsError, match="no password goes there"):
+        make_settings(flags={"tracking": "https://me:secret@host/x"})

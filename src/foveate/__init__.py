@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from foveate.api import Features, Run, evaluate, featurize, load, refine, train
+    from foveate.api import Features, Run, evaluate, featurize, load, refine, runs, train
     from foveate.classifier import Classifier, Prediction
     from foveate.errors import (
         BackboneError,
         FoveateError,
+        HistoryError,
         ImageRefused,
         ModelFileError,
         SettingsError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         TooFewImages,
     )
     from foveate.estimators import ImageClassifier, ImageFeaturizer
+    from foveate.history import RecordedRun
     from foveate.settings import Settings
 
 _HOME = {
@@ -37,11 +39,13 @@ _HOME = {
     "Classifier": "classifier",
     "Features": "api",
     "FoveateError": "errors",
+    "HistoryError": "errors",
     "ImageClassifier": "estimators",
     "ImageFeaturizer": "estimators",
     "ImageRefused": "errors",
     "ModelFileError": "errors",
     "Prediction": "classifier",
+    "RecordedRun": "history",
     "Run": "api",
     "Settings": "settings",
     "SettingsError": "errors",
@@ -51,6 +55,7 @@ _HOME = {
     "featurize": "api",
     "load": "api",
     "refine": "api",
+    "runs": "api",
     "train": "api",
 }
 
@@ -59,11 +64,13 @@ __all__ = [
     "Classifier",
     "Features",
     "FoveateError",
+    "HistoryError",
     "ImageClassifier",
     "ImageFeaturizer",
     "ImageRefused",
     "ModelFileError",
     "Prediction",
+    "RecordedRun",
     "Run",
     "Settings",
     "SettingsError",
@@ -73,6 +80,7 @@ __all__ = [
     "featurize",
     "load",
     "refine",
+    "runs",
     "train",
 ]
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from foveate import pipeline
 from foveate.classifier import Classifier, load_classifier
 from foveate.evaluation import Evaluation, ReportDetails, write_report
+from foveate.history import RecordedRun, find_place, list_runs, recording
+from foveate.outcomes import evaluation_outcome, training_outcome
 from foveate.predictions import Predictions
 from foveate.results import evaluation_report, training_json, training_report
 from foveate.settings import make_settings
@@ -114,8 +116,11 @@ def train(source: str | Path, *, limit: int | None = None, **settings: object) -
         FoveateError: one of its kinds, with a sentence that says what to do.
     """
     made = make_settings(_project(source), flags=settings)
-    training = pipeline.train(source, made, limit=limit)
-    details = training_report(training, model=Path("model.onnx"), source=str(source))
+    place = find_place(_project(source), made.tracking)
+    with recording(place, "train", str(source), label=made.classifier) as record:
+        training = pipeline.train(source, made, limit=limit, name=record.name)
+        details = training_report(training, model=Path("model.onnx"), source=str(source))
+        record.finish(training_outcome(training, details, model=None, report=None))
     evaluation = ReportedEvaluation(training.evaluation, training.predictions, details)
     return Run(training.name, training.classifier, evaluation, training)
 
@@ -151,17 +156,17 @@ def evaluate(
         FoveateError: one of its kinds, with a sentence that says what to do.
     """
     loaded = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
-    scoring = pipeline.evaluate(
-        loaded,
-        source,
-        make_settings(_project(source), flags=settings),
-        include_training=include_training,
-        limit=limit,
-    )
-    if scoring.evaluation is None:
-        raise AssertionError("evaluate always evaluates")
+    made = make_settings(_project(source), flags=settings)
     name = "model.onnx" if isinstance(classifier, Classifier) else str(classifier)
-    details = evaluation_report(scoring, model=name, source=str(source))
+    place = find_place(_project(source), made.tracking)
+    with recording(place, "evaluate", str(source)) as record:
+        scoring = pipeline.evaluate(
+            loaded, source, made, include_training=include_training, limit=limit
+        )
+        if scoring.evaluation is None:
+            raise AssertionError("evaluate always evaluates")
+        details = evaluation_report(scoring, model=name, source=str(source))
+        record.finish(evaluation_outcome(scoring, details, made, model=name, report=None))
     return ReportedEvaluation(scoring.evaluation, scoring.predictions, details)
 
 
@@ -180,6 +185,20 @@ def featurize(source: str | Path, *, limit: int | None = None, **settings: objec
         tuple(row.entry.label for row in rows),
         prepared.features_of(rows),
     )
+
+
+def runs(project: str | Path | None = None) -> list[RecordedRun]:
+    """The runs on record, newest first.
+
+    Args:
+        project: its folder; None for those on bare sources.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+    folder = None if project is None else Path(project)
+    place = find_place(folder, make_settings(folder).tracking)
+    return [] if place is None else list_runs(place)
 
 
 def load(path: str | Path) -> Classifier:

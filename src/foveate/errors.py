@@ -5,6 +5,7 @@
     ├── TooFewImages       a label has too few images to train and test on
     ├── SettingsError      an unknown setting, or a value out of range
     ├── BackboneError      a backbone that is not here, or whose pack is damaged
+    ├── HistoryError       a run that is not on record, or a history that cannot be read
     ├── ModelFileError     a file that is not a foveate classifier
     └── ImageRefused       one image that cannot be used; `reason` says why
 
@@ -34,6 +35,10 @@ class SettingsError(FoveateError):
 
 class BackboneError(FoveateError):
     """A backbone is not here, or its pack is damaged."""
+
+
+class HistoryError(FoveateError):
+    """A run is not on record, or the history cannot be read."""
 
 
 class ModelFileError(FoveateError):

@@ -326,7 +326,7 @@ def _key(backbone: Backbone, training: TrainingRows, settings: Settings) -> str:
     labelled = [f"{row.facts.id} {row.entry.label}" for row in training.rows]
     parts = [
         backbone.card.pack_sha256,
-        settings.model_dump_json(exclude={"workers", "runtime", "trees", "c", "folds"}),
+        settings.model_dump_json(exclude={"workers", "runtime", "trees", "c", "folds", "tracking"}),
         torch.__version__,
         __version__,
         *labelled,

@@ -120,6 +120,9 @@ class Settings(BaseModel):
         "auto", description="what runs the network; auto: OpenVINO where it can"
     )
     workers: int = Field(0, ge=0, le=1024, description="threads; 0: one a core")
+    tracking: str = Field(
+        "", description="MLflow tracking URI of the run history; empty: runs.db in the project"
+    )
     max_megabytes: int = Field(256, ge=1, description="larger files are refused")
     max_megapixels: int = Field(100, ge=1, description="larger images are refused")
 
@@ -144,6 +147,16 @@ class Settings(BaseModel):
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("tracking")
+    @classmethod
+    def _no_password(cls, value: str) -> str:
+        if "@" in value.partition("//")[2].partition("/")[0]:
+            raise ValueError(
+                "settings are shown in reports, so no password goes there; set it in the "
+                "environment, as MLFLOW_TRACKING_URI or MLFLOW_TRACKING_PASSWORD"
+            )
+        return value
 
     @field_validator("c")
     @classmethod

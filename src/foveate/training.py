@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from foveate.catalog import Catalog, Duplicates, ImageRow, Side, Source, Split
 from foveate.classifier import Classifier
 from foveate.evaluation import Estimate, Evaluation
 from foveate.evaluation import evaluate as evaluate_predictions
+from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
 from foveate.predictions import Predictions
@@ -93,6 +93,7 @@ def train(
     settings: Settings | None = None,
     *,
     limit: int | None = None,
+    name: str | None = None,
     progress: Progress | None = None,
 ) -> Training:
     """Everything it takes to get a classifier from a source, and to know how good it is.
@@ -101,6 +102,7 @@ def train(
         source: see `catalog.read_source`.
         settings: all parameters; the defaults where None.
         limit: use at most so many files, taken evenly.
+        name: of the run; one by time and kind where None.
         progress: told how far each stage is.
 
     Raises:
@@ -108,21 +110,23 @@ def train(
         TooFewImages: a label has too few images to train and test on.
     """
     settings = settings or Settings()
+    name = name or run_name(settings.classifier)
     watch = Stopwatch()
     with watch.stage("list"):
         listed = labelled_source(source, settings).limited(limit)
     if not settings.refines:
-        return _train(listed, settings, watch, progress, None)
+        return _train(listed, settings, name, watch, progress, None)
     need_torch("To refine a network")
     from foveate.finetune.device import open_device
 
     with open_device(settings.device, settings.precision) as device:
-        return _train(listed, settings, watch, progress, device)
+        return _train(listed, settings, name, watch, progress, device)
 
 
 def _train(
     listed: Source,
     settings: Settings,
+    name: str,
     watch: Stopwatch,
     progress: Progress | None,
     device: Device | None,
@@ -134,7 +138,9 @@ def _train(
             inspected = prepare(listed, settings, watch, progress, None)
             _, split = split_catalog(listed, inspected.catalog, settings)
             inspected.store.close(inspected.catalog, split)
-            settings = settled(settings, backbone, _rows(inspected.catalog, split, "train"), device)
+            settings = settled(
+                settings, backbone, rows_of(inspected.catalog, split, "train"), device
+            )
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
@@ -142,11 +148,11 @@ def _train(
         with watch.stage("split"):
             duplicates, split = split_catalog(listed, prepared.catalog, settings)
             prepared.store.close(prepared.catalog, split)
-    trained, tested = (_rows(prepared.catalog, split, side) for side in ("train", "test"))
+    trained, tested = (rows_of(prepared.catalog, split, side) for side in ("train", "test"))
     groups = [duplicates.group[row.facts.id] for row in trained]
     refinement = baseline = None
     with watch.stage("head"):
-        head = _fit(prepared, trained, groups, settings, settings.head)
+        head = fit_rows(prepared.features_of(trained), trained, groups, settings, settings.head)
     if device is not None:
         baseline = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
         refinement = refine_backbone(
@@ -169,14 +175,16 @@ def _train(
             with watch.stage("head"):
                 # The network knows the images that it learned from: they cannot choose C.
                 held = refinement.held if settings.depth != "last_only" else None
-                head = _fit(prepared, trained, groups, settings, settings.head, held)
+                head = fit_rows(
+                    prepared.features_of(trained), trained, groups, settings, settings.head, held
+                )
     with watch.stage("evaluate"):
         # The file is what is evaluated; what came out can be written into it only afterwards.
         predictions = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
         evaluation = evaluate_predictions(predictions, seed=settings.seed)
         classifier = _compose(extractor, head, settings, trained, len(tested), evaluation.accuracy)
     return Training(
-        name=run_name(settings.classifier),
+        name=name,
         settings=settings,
         classifier=classifier,
         head=head,
@@ -191,19 +199,19 @@ def _train(
     )
 
 
-def _fit(
-    prepared: Prepared,
+def fit_rows(
+    features: NDArray[np.float32],
     rows: Sequence[ImageRow],
     groups: Sequence[int],
     settings: Settings,
     kind: HeadKind,
     held_out: NDArray[np.bool_] | None = None,
 ) -> Head:
-    """A head on the features in the cache."""
+    """A head on the features (n, d) of n images, as the settings want it; see `heads.fit_head`."""
     from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
 
     return fit_head(
-        prepared.features_of(rows),
+        features,
         [str(row.entry.label) for row in rows],
         kind=kind,
         c_grid=settings.c,
@@ -216,7 +224,7 @@ def _fit(
     )
 
 
-def _rows(catalog: Catalog, split: Split, wanted: Side) -> list[ImageRow]:
+def rows_of(catalog: Catalog, split: Split, wanted: Side) -> list[ImageRow]:
     """The labelled images of a side."""
     sides = split.sides()
     return [row for row in catalog.labelled if sides.get(row.facts.id) == wanted]
@@ -249,8 +257,3 @@ def _compose(
         precision=settings.precision,
         runtime=settings.runtime,
     )
-
-
-def run_name(kind: str) -> str:
-    """A name for a run, by time and kind: `20261121-101502-svm`."""
-    return time.strftime(f"%Y%m%d-%H%M%S-{kind}")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from math import isnan, log, sqrt
+from time import perf_counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest, multinomial
 
 from foveate.evaluation.intervals import (
+    Estimate,
     average,
     bootstrap,
     newcombe_auc,
     newcombe_difference,
+    resampled_average,
+    resampled_difference,
     tango,
     widened,
     wilson,
@@ -164,6 +170,14 @@ def test_tango_bounds_solve_the_score_test(b: int, c: int, n: int) -> None:
         assert abs((b - c) / n - delta) == pytest.approx(1.959964 * error, rel=1e-4)
 
 
+def test_tango_agrees_with_a_published_example() -> None:
+    """Fagerland, Lydersen and Laake (2014), Recommended tests and confidence intervals for paired
+    binomial proportions, Statistics in Medicine 33, 2850-2875: airways of 21 children.
+    """
+    ours = tango(1, 7, 21)
+    assert (ours.low, ours.high) == pytest.approx((-0.517, -0.026), abs=5e-4)
+
+
 def test_tango_leaves_out_nothing_exactly_where_mcnemar_rejects() -> None:
     for b in range(30):
         for c in range(30):
@@ -193,3 +207,101 @@ def test_tango_covers_the_truth_19_times_out_of_20(p_b: float, p_c: float) -> No
                 ours = tango(b, c, n)
                 inside += weight * (ours.low <= p_b - p_c <= ours.high)
     assert 0.935 < inside < 0.99
+
+
+LABELS = st.lists(
+    st.integers(1, 60).flatmap(
+        lambda n: st.integers(0, n).flatmap(
+            lambda one: st.tuples(st.just(one), st.integers(0, n - one), st.just(n))
+        )
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def drawn_difference(rows: list[tuple[int, int, int]], seed: int = 0) -> Estimate:
+    only_one, only_other, counts = np.array(rows).T
+    rng = np.random.default_rng(seed)
+    return resampled_difference(only_one, only_other, counts, resamples=400, rng=rng)
+
+
+@given(LABELS)
+def test_what_always_holds_of_a_resampled_difference(rows: list[tuple[int, int, int]]) -> None:
+    one = drawn_difference(rows)
+    assert -1 <= one.low <= one.value <= one.high <= 1
+    assert one.low < one.high
+    assert one.n == sum(n for _, _, n in rows)
+    assert one.value == pytest.approx(np.mean([(b - c) / n for b, c, n in rows]))
+
+
+@given(LABELS)
+def test_the_order_of_the_two_changes_only_the_sign(rows: list[tuple[int, int, int]]) -> None:
+    one, other = drawn_difference(rows), drawn_difference([(c, b, n) for b, c, n in rows])
+    assert other.value == pytest.approx(-one.value)
+    # The ends are drawn; where as many speak for the one as for the other, not in mirror image.
+    width = one.high - one.low
+    assert other.low == pytest.approx(-one.high, abs=0.3 * width)
+    assert other.high == pytest.approx(-one.low, abs=0.3 * width)
+
+
+def test_a_resampled_difference_is_that_of_drawn_images() -> None:
+    """The same interval from drawing rows, with the half images that are added, one by one."""
+    only_one, only_other, counts = np.array([9, 4]), np.array([3, 4]), np.array([90, 40])
+    ours = resampled_difference(
+        only_one, only_other, counts, resamples=20_000, rng=np.random.default_rng(0)
+    )
+    rng = np.random.default_rng(1)
+    means = np.zeros(20_000)
+    for b, c, n in zip(only_one, only_other, counts, strict=True):
+        shares = np.array([b + 0.25, c + 0.25, n - b - c + 0.5]) / (n + 1)
+        answers = rng.choice([1, -1, 0], size=(20_000, n), p=shares)
+        means += answers.mean(axis=1) / 2
+    assert (ours.low, ours.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.004)
+    assert ours.method == "paired bootstrap within labels, 20,000 resamples"
+
+
+def test_a_resampled_difference_has_a_width_where_nothing_differs() -> None:
+    one = drawn_difference([(0, 0, 100)])
+    assert (one.low, one.high) == pytest.approx((tango(0, 0, 100).low, tango(0, 0, 100).high))
+    assert (
+        one.method
+        == "paired bootstrap of images, 400 resamples, widened by Tango’s as none differs"
+    )
+    three = drawn_difference([(0, 0, 100)] * 3)
+    assert three.low == pytest.approx(tango(0, 0, 100).low / sqrt(3))
+
+
+def test_ten_thousand_images_are_resampled_at_once() -> None:
+    """2,000 resamples of 10,000 images: counts are drawn, not rows."""
+    rng = np.random.default_rng(0)
+    counts = np.full(100, 100)
+    started = perf_counter()
+    resampled_difference(counts // 20, counts // 30, counts, resamples=2000, rng=rng)
+    assert perf_counter() - started < 1
+
+
+@given(LABELS)
+def test_what_always_holds_of_a_resampled_average(rows: list[tuple[int, int, int]]) -> None:
+    hits, _, counts = np.array(rows).T
+    one = resampled_average(hits, counts, resamples=200, rng=np.random.default_rng(0))
+    assert 0 <= one.low <= one.value <= one.high <= 1
+    assert one.low < one.high
+    assert one.value == pytest.approx((hits / counts).mean())
+
+
+def test_a_resampled_average_agrees_with_its_standard_error() -> None:
+    hits, counts = np.array([40, 80, 90]), np.array([50, 100, 120])
+    one = resampled_average(hits, counts, resamples=20_000, rng=np.random.default_rng(0))
+    shares = hits / counts
+    error = sqrt((shares * (1 - shares) / counts).sum()) / 3
+    assert one.high - one.low == pytest.approx(2 * 1.96 * error, rel=0.03)
+
+
+def test_a_resampled_average_of_hits_alone_is_not_certain() -> None:
+    one = resampled_average(
+        np.array([5, 5]), np.array([5, 5]), resamples=400, rng=np.random.default_rng(0)
+    )
+    assert one.high == 1
+    assert one.low == pytest.approx(average([wilson(5, 5)] * 2).low)
+    assert "widened by Wilson’s" in one.method

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import auc as trapezoids
-from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as reference_curve
 
-from foveate.evaluation.roc import areas, resampled_areas, roc_curve
+from foveate.evaluation.roc import roc_curve
 
 
 def some_scores(
@@ -24,63 +21,6 @@ def some_scores(
     scores = np.exp(scores)
     scores /= scores.sum(axis=1, keepdims=True)
     return scores.round(decimals).astype(np.float32), known
-
-
-@pytest.mark.parametrize("decimals", [1, 2, 9])
-@pytest.mark.parametrize(("n", "k"), [(4, 3), (139, 3), (500, 21)])
-def test_areas_agree_with_scikit_learn(n: int, k: int, decimals: int) -> None:
-    scores, known = some_scores(n, k, 1.5, decimals)
-    ours = areas(scores, known, np.ones((1, n), np.float32))[0]
-    theirs = [roc_auc_score(known == label, scores[:, label]) for label in range(k)]
-    np.testing.assert_allclose(ours, theirs, atol=1e-12)
-
-
-def test_weights_count_as_copies() -> None:
-    scores, known = some_scores(60, 3, 1.0, 1)
-    weights = np.random.default_rng(0).integers(0, 4, 60)
-    ours = areas(scores, known, weights[np.newaxis].astype(np.float32))[0]
-    copied = np.repeat(np.arange(60), weights)
-    theirs = [roc_auc_score(known[copied] == k, scores[copied, k]) for k in range(3)]
-    np.testing.assert_allclose(ours, theirs, atol=1e-12)
-
-
-def test_a_label_without_images_or_without_others_has_no_area() -> None:
-    scores = np.array([[0.2, 0.8], [0.6, 0.4]], np.float32)
-    ours = areas(scores, np.zeros(2, np.intp), np.ones((1, 2), np.float32))
-    assert np.isnan(ours).all()
-
-
-def test_resampling_is_the_bootstrap_of_the_area() -> None:
-    """Against one resample after the other through scikit-learn: same mean and spread."""
-    scores, known = some_scores(120, 3, 0.8, 2)
-    ours = resampled_areas(scores, known, resamples=4000, rng=np.random.default_rng(0))
-    assert ours.shape == (4000, 3)
-    rng = np.random.default_rng(1)
-    members = [np.flatnonzero(known == k) for k in range(3)]
-    theirs = []
-    for _ in range(300):
-        drawn = np.concatenate([rng.choice(m, len(m)) for m in members])
-        theirs.append(roc_auc_score(known[drawn] == 0, scores[drawn, 0]))
-    assert ours[:, 0].mean() == pytest.approx(np.mean(theirs), abs=4 * np.std(theirs) / 300**0.5)
-    assert ours[:, 0].std() == pytest.approx(np.std(theirs), rel=0.2)
-
-
-def test_resampling_is_repeatable_and_in_blocks() -> None:
-    scores, known = some_scores(7500, 3, 2.0)
-    first, again = (
-        resampled_areas(scores, known, resamples=150, rng=np.random.default_rng(5)) for _ in "ab"
-    )
-    assert first.shape == (150, 3)
-    np.testing.assert_array_equal(first, again)
-    assert len(np.unique(first[:, 0])) > 140
-
-
-@pytest.mark.slow
-def test_resampling_thousands_of_images_is_quick() -> None:
-    scores, known = some_scores(7500, 10, 3.0)
-    start = time.perf_counter()
-    resampled_areas(scores, known, resamples=2000, rng=np.random.default_rng(0))
-    assert time.perf_counter() - start < 3
 
 
 @pytest.mark.parametrize("decimals", [1, 9])

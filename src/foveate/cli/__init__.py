@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from foveate.cli import backbones, data, predict, project, train
+from foveate.cli import backbones, data, predict, project, runs, train, tune
 from foveate.errors import FoveateError
 
 STOPPED = 130
@@ -31,12 +31,14 @@ app.command()(project.demo)
 app.command()(project.new)
 app.command()(train.train)
 app.command()(train.evaluate)
+app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(predict.score)
 app.command()(predict.featurize)
 app.command()(data.check)
 app.command()(data.split)
 app.add_typer(backbones.app, name="backbones")
+app.add_typer(runs.app, name="runs")
 
 
 @app.callback(invoke_without_command=True)

@@ -77,17 +77,22 @@ def score(
     """Predict every image of SOURCE into a table."""
     from foveate import pipeline
     from foveate.classifier import load_classifier
+    from foveate.history import find_place, recording
+    from foveate.outcomes import score_outcome
     from foveate.predictions import check_suffix, write_predictions
     from foveate.results import rate_json
     from foveate.settings import make_settings
 
     check_suffix(out)
     check_can_write(out)
-    settings = make_settings(find_project(source), assignments or (), {"workers": workers})
+    project = find_project(source)
+    settings = make_settings(project, assignments or (), {"workers": workers})
     classifier = load_classifier(model, precision=settings.precision)
-    with ProgressBar(quiet=quiet) as progress:
-        scoring = pipeline.score(classifier, source, settings, limit=limit, progress=progress)
-    write_predictions(scoring.predictions, out)
+    with recording(find_place(project, settings.tracking), "score", source) as record:
+        with ProgressBar(quiet=quiet) as progress:
+            scoring = pipeline.score(classifier, source, settings, limit=limit, progress=progress)
+        write_predictions(scoring.predictions, out)
+        record.finish(score_outcome(scoring, settings, model=model, out=out))
     if as_json:
         print_json(rate_json(scoring.prepared, scoring.seconds, out))
     else:

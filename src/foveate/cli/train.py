@@ -52,6 +52,8 @@ def train(
     from foveate import pipeline
     from foveate.errors import SettingsError
     from foveate.evaluation import write_report
+    from foveate.history import find_place, recording
+    from foveate.outcomes import training_outcome
     from foveate.results import training_json, training_notes, training_report
     from foveate.settings import make_settings
 
@@ -80,23 +82,18 @@ def train(
         if not settings.refines:
             raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
         raise typer.Exit(run_many(devices, settings.device))
-    with ProgressBar(quiet=quiet or is_helper()) as progress:
-        training = pipeline.train(source, settings, limit=limit, progress=progress)
-    model = out or (project / "models" / f"{training.name}.onnx" if project else Path("model.onnx"))
-    if report is None:
-        in_project = project is not None and out is None
-        report = (
-            project / "reports" / f"{training.name}.html"
-            if project is not None and in_project
-            else model.with_suffix(".html")
-        )
-    training.save(model)
-    write_report(
-        report,
-        training.evaluation,
-        training.predictions,
-        training_report(training, model=model, source=source),
-    )
+    place = None if is_helper() else find_place(project, settings.tracking)
+    with recording(place, "train", source, label=settings.classifier) as record:
+        with ProgressBar(quiet=quiet or is_helper()) as progress:
+            training = pipeline.train(
+                source, settings, limit=limit, name=record.name, progress=progress
+            )
+        model, beside = _where(training.name, None if out else project)
+        model, report = out or model, report or (out.with_suffix(".html") if out else beside)
+        training.save(model)
+        details = training_report(training, model=model, source=source)
+        write_report(report, training.evaluation, training.predictions, details)
+        record.finish(training_outcome(training, details, model=model, report=report))
     if as_json:
         print_json(training_json(training, model=model, report=report))
     else:
@@ -104,6 +101,13 @@ def train(
     for note in training_notes(training):
         remark(f"Note: {note}", quiet=quiet)
     name_refused(training.prepared, quiet=quiet)
+
+
+def _where(name: str, project: Path | None) -> tuple[Path, Path]:
+    """Model and report of a run, where nobody said where they go."""
+    if project is None:
+        return Path("model.onnx"), Path("model.html")
+    return project / "models" / f"{name}.onnx", project / "reports" / f"{name}.html"
 
 
 def evaluate(
@@ -133,34 +137,35 @@ def evaluate(
     from foveate import pipeline
     from foveate.classifier import load_classifier
     from foveate.evaluation import write_report
+    from foveate.history import find_place, recording
+    from foveate.outcomes import evaluation_outcome
     from foveate.predictions import write_predictions
     from foveate.results import evaluation_json, evaluation_report
     from foveate.settings import make_settings
 
-    settings = make_settings(find_project(source), assignments or (), {"workers": workers})
+    project = find_project(source)
+    settings = make_settings(project, assignments or (), {"workers": workers})
     check_can_write(report)
     check_can_write(out)
     classifier = load_classifier(model, precision=settings.precision)
-    with ProgressBar(quiet=quiet) as progress:
-        scoring = pipeline.evaluate(
-            classifier,
-            source,
-            settings,
-            include_training=include_training,
-            limit=limit,
-            progress=progress,
-        )
-    if scoring.evaluation is None:
-        raise AssertionError("evaluate always evaluates")
-    report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
-    write_report(
-        report,
-        scoring.evaluation,
-        scoring.predictions,
-        evaluation_report(scoring, model=model, source=source),
-    )
-    if out is not None:
-        write_predictions(scoring.predictions, out)
+    with recording(find_place(project, settings.tracking), "evaluate", source) as record:
+        with ProgressBar(quiet=quiet) as progress:
+            scoring = pipeline.evaluate(
+                classifier,
+                source,
+                settings,
+                include_training=include_training,
+                limit=limit,
+                progress=progress,
+            )
+        if scoring.evaluation is None:
+            raise AssertionError("evaluate always evaluates")
+        report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
+        details = evaluation_report(scoring, model=model, source=source)
+        write_report(report, scoring.evaluation, scoring.predictions, details)
+        if out is not None:
+            write_predictions(scoring.predictions, out)
+        record.finish(evaluation_outcome(scoring, details, settings, model=model, report=report))
     if as_json:
         print_json(evaluation_json(scoring, report=report))
     else:

@@ -54,9 +54,9 @@ def roc_figure(evaluation: Evaluation) -> str:
         (roc, style, f"{label}: area {area.value:.3f}")
         for (_, label, area, roc), style in reversed(list(zip(drawn, styles, strict=True)))
     ]
-    panels = [_roc_panel(curves, "All thresholds", 1.0)]
+    panels = [roc_panel(curves, "All thresholds", 1.0)]
     if drawn[len(drawn) // 2][0] > 0.95:
-        panels.append(_roc_panel(curves, "The upper left corner, five times larger", 0.2))
+        panels.append(roc_panel(curves, "The upper left corner, five times larger", 0.2))
     legend = "".join(
         f'<li><span class="key {style}"></span><span class="name">{escape(label)}</span>'
         f'<b>{area.value:.3f}</b> <span class="quiet">{area.low:.3f} to {area.high:.3f}</span></li>'
@@ -65,7 +65,14 @@ def roc_figure(evaluation: Evaluation) -> str:
     return f'<div class="plots">{"".join(panels)}</div><ol class="legend">{legend}</ol>'
 
 
-def _roc_panel(curves: Sequence[tuple[RocCurve, str, str]], name: str, reach: float) -> str:
+def roc_panel(curves: Sequence[tuple[RocCurve, str, str]], name: str, reach: float) -> str:
+    """ROC curves in one square.
+
+    Args:
+        curves: curve, style and what it is called when pointed at; the last is on top.
+        name: above the square.
+        reach: how much of both axes is shown, from the upper left corner, in (0, 1].
+    """
     frame = Frame(62, 28, 300, x=(0, reach), y=(1 - reach, 1))
     ticks = [step * reach / 5 for step in range(6)]
     # Curves are drawn in the frame's own coordinates, so that it cuts off what lies outside.

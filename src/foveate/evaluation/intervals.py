@@ -2,11 +2,22 @@
 
 Shares of right answers get Wilson's interval, which is closed and good at any n and any share. The
 difference of two shares gets Newcombe's where they are of different images, Tango's where they are
-of the same ones. Averages over labels and areas under the ROC curve get a percentile bootstrap that
-resamples images within each label. Where resampling sees no spread because nothing (or everything)
-went wrong, the interval is widened by one that does not depend on spread, and `method` says so.
+of the same ones. Averages over labels get a percentile bootstrap that resamples images within each
+label; areas under the ROC curve have their own (`auc`). Where resampling sees no spread because
+nothing (or everything) went wrong, the interval is widened by one that does not depend on spread,
+and `method` says so.
+
+A bootstrap of counts (`resampled_difference`, `resampled_average`) is too narrow where few images
+are wrong: its 95 % intervals then cover the truth about 90 % of the time, and less where labels
+have few images. So before it draws, half an image is added to each kind of answer, shared out among
+the labels: Jeffreys' prior. A whole image, as Bonett and Price add, would cover too often.
 
 Sources:
+    Agresti, A. and Min, Y. (2005). Simple improved confidence intervals for comparing matched
+        proportions. Statistics in Medicine 24, 729-740 (half an image in each cell).
+    Bonett, D. G. and Price, R. M. (2012). Adjusted Wald confidence interval for a difference of
+        binomial proportions based on paired data. Journal of Educational and Behavioral
+        Statistics 37, 479-488.
     Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference.
         JASA 22, 209-212.
     Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap, chapter 13.
@@ -32,6 +43,9 @@ LEVEL = 0.95
 """Confidence level of every interval that foveate reports."""
 
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+
+_ADDED = 0.5
+"""Images added to each kind of answer before a bootstrap of counts draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +110,105 @@ def bootstrap(value: float, resampled: NDArray[np.float64], n: int) -> Estimate:
     return Estimate(value, min(float(low), value), max(float(high), value), n, method)
 
 
-def average(parts: Sequence[Estimate]) -> Estimate:
+def resampled_average(
+    hits: NDArray[np.int64], counts: NDArray[np.int64], *, resamples: int, rng: np.random.Generator
+) -> Estimate:
+    """The unweighted mean over labels of the share of hits, with a bootstrap interval.
+
+    Images are drawn within their label. Where all labels together have no hit, or no miss, Wilson's
+    intervals widen it.
+
+    Args:
+        hits: (k,) number of hits of each label.
+        counts: (k,) number of images of each label, at least 1.
+        resamples: number of bootstrap resamples.
+        rng: draws them.
+    """
+    value = float((hits / counts).mean())
+    added = _ADDED / len(counts)
+    shares = (hits + added) / (counts + 2 * added)
+    # Drawing right and wrong answers with replacement within a label is a binomial draw.
+    drawn = rng.binomial(counts, shares, (resamples, len(counts)))
+    averages = _spread_out(drawn, counts, rng).clip(0, 1)
+    estimate = bootstrap(value, averages, int(counts.sum()))
+    if 0 < hits.sum() < counts.sum():
+        return estimate
+    parts = [wilson(int(h), int(n)) for h, n in zip(hits, counts, strict=True)]
+    return widened(
+        estimate, average(parts), "widened by Wilson’s as no image differs from the rest"
+    )
+
+
+def resampled_difference(
+    only_one: NDArray[np.int64],
+    only_other: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Estimate:
+    """The difference of two averages over labels of the same images, with a bootstrap interval.
+
+    Images are drawn within their label, each with both its answers; a single label is all images.
+    Where no image tells the two apart, Tango's interval widens it: there would be hardly any width.
+
+    Args:
+        only_one: (k,) images of each label that are a hit for the one alone.
+        only_other: (k,) images of each label that are a hit for the other alone.
+        counts: (k,) images of each label, at least 1.
+        resamples: number of bootstrap resamples.
+        rng: draws them.
+    """
+    value = float(((only_one - only_other) / counts).mean())
+    added = _ADDED / len(counts)
+    unequal = only_one + only_other
+    # Four kinds of answer: both right, both wrong, either one alone. It is drawn first how many
+    # images tell the two apart, then how many of those speak for the one: the same as drawing
+    # images, and where the two change places only the sign changes.
+    some = (unequal + 2 * added) / (counts + 4 * added)
+    drawn = rng.binomial(counts, some, (resamples, len(counts)))
+    drawn_one = rng.binomial(drawn, (only_one + added) / (unequal + 2 * added))
+    differences = _spread_out(2 * drawn_one - drawn, counts, rng).clip(-1, 1)
+    drawing = "within labels" if len(counts) > 1 else "of images"
+    estimate = replace(
+        bootstrap(value, differences, int(counts.sum())),
+        method=f"paired bootstrap {drawing}, {resamples:,} resamples",
+    )
+    if unequal.any():
+        return estimate
+    parts = [tango(0, 0, int(n)) for n in counts]
+    return widened(estimate, average(parts, least=-1.0), "widened by Tango’s as none differs")
+
+
+def _spread_out(
+    drawn: NDArray[np.int64], counts: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(b,) averages of (b, k) drawn numbers as shares of `counts`, spread evenly over their steps.
+
+    Otherwise the ends of an interval could only be whole numbers of images: with few of them, it
+    would cover the truth too often or too rarely, as the truth is such a number or is not.
+    """
+    spread: NDArray[np.float64] = ((drawn + rng.uniform(-0.5, 0.5, drawn.shape)) / counts).mean(
+        axis=1
+    )
+    return spread
+
+
+def average(parts: Sequence[Estimate], *, least: float = 0.0) -> Estimate:
     """The unweighted mean of independent estimates, their intervals combined.
 
     The distances from value to bound add up in squares on each side (Newcombe 1998, method 10).
+
+    Args:
+        parts: at least one.
+        least: the least that the measure can be; the most is 1.
     """
     k = len(parts)
     value = sum(part.value for part in parts) / k
     below = sqrt(sum((part.value - part.low) ** 2 for part in parts)) / k
     above = sqrt(sum((part.high - part.value) ** 2 for part in parts)) / k
     n = sum(part.n for part in parts)
-    return Estimate(value, max(value - below, 0.0), min(value + above, 1.0), n, "combined")
+    return Estimate(value, max(value - below, least), min(value + above, 1.0), n, "combined")
 
 
 def newcombe_difference(one: Estimate, other: Estimate) -> Estimate:

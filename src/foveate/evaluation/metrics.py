@@ -15,17 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import SourceError
+from foveate.evaluation.auc import areas_with_intervals
 from foveate.evaluation.calibration import Calibration, calibration
-from foveate.evaluation.intervals import (
-    Estimate,
-    average,
-    bootstrap,
-    newcombe_auc,
-    unknown,
-    widened,
-    wilson,
-)
-from foveate.evaluation.roc import RocCurve, areas, resampled_areas, roc_curve
+from foveate.evaluation.intervals import Estimate, resampled_average, wilson
+from foveate.evaluation.roc import RocCurve, roc_curve
 from foveate.predictions import Predictions
 
 
@@ -37,7 +30,7 @@ class LabelMeasures:
         n: test images of this label; with none, all measures are unknown.
         accuracy: share of this label's images that are found (recall), Wilson interval.
         precision: share of the images called by this label that have it, Wilson interval.
-        auc: area under the ROC curve against all other images, bootstrap interval.
+        auc: area under the ROC curve against all other images, see `auc`.
         roc: the curve; None where no image has the label or all have it.
     """
 
@@ -158,13 +151,18 @@ def evaluate(predictions: Predictions, *, seed: int = 0, resamples: int = 2000) 
     confusion = np.zeros((len(index), len(index)), np.int64)
     np.add.at(confusion, (known, probabilities.argmax(axis=1)), 1)
     counts = confusion.sum(axis=1)
-    rng = np.random.default_rng(seed)
-    aucs, class_average_auc = _aucs(probabilities, known, resamples, rng)
+    tested = counts > 0
+    aucs, class_average_auc = areas_with_intervals(probabilities, known)
     return Evaluation(
         labels=predictions.labels,
         n=len(known),
         accuracy=wilson(int(confusion.trace()), len(known)),
-        class_average_accuracy=_class_average_accuracy(confusion, resamples, rng),
+        class_average_accuracy=resampled_average(
+            confusion.diagonal()[tested],
+            counts[tested],
+            resamples=resamples,
+            rng=np.random.default_rng(seed),
+        ),
         class_average_auc=class_average_auc,
         per_class={
             label: LabelMeasures(
@@ -188,64 +186,6 @@ def evaluate(predictions: Predictions, *, seed: int = 0, resamples: int = 2000) 
         ),
         unknown_labels=dict(sorted(strange.items())),
     )
-
-
-def _class_average_accuracy(
-    confusion: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> Estimate:
-    counts = confusion.sum(axis=1)
-    tested = counts > 0
-    hits, counts = confusion.diagonal()[tested], counts[tested]
-    # Drawing right and wrong answers with replacement within a label is a binomial draw.
-    resampled = (rng.binomial(counts, hits / counts, (resamples, len(counts))) / counts).mean(
-        axis=1
-    )
-    estimate = bootstrap(float((hits / counts).mean()), resampled, int(counts.sum()))
-    uniform = int(((hits == 0) | (hits == counts)).sum())
-    if not uniform:
-        return estimate
-    shares = [wilson(int(h), int(n)) for h, n in zip(hits, counts, strict=True)]
-    why = f"widened by Wilson intervals as {_labels(uniform)} all right or all wrong"
-    return widened(estimate, average(shares), why)
-
-
-def _aucs(
-    probabilities: NDArray[np.float32],
-    known: NDArray[np.intp],
-    resamples: int,
-    rng: np.random.Generator,
-) -> tuple[list[Estimate], Estimate]:
-    """The area under the ROC curve of each label, and their mean over the labels that have one."""
-    n = len(known)
-    values = areas(probabilities, known, np.ones((1, n), np.float32))[0]
-    resampled = resampled_areas(probabilities, known, resamples=resamples, rng=rng)
-    estimates = []
-    ends = 0
-    for k, value in enumerate(values):
-        if np.isnan(value):
-            estimates.append(unknown("bootstrap"))
-            continue
-        estimate = bootstrap(float(value), resampled[:, k], n)
-        if estimate.high == 1 or estimate.low == estimate.high:
-            # Few pairs are misordered, if any: many resamples, or all, show none of them.
-            ends += 1
-            positives = int((known == k).sum())
-            other = newcombe_auc(float(value), positives, n - positives)
-            estimate = widened(estimate, other, "widened by Newcombe’s as resamples have no error")
-        estimates.append(estimate)
-    parts = [estimate for estimate in estimates if estimate.known]
-    if not parts:
-        return estimates, unknown("bootstrap")
-    usable = ~np.isnan(values)
-    mean = bootstrap(float(values[usable].mean()), resampled[:, usable].mean(axis=1), n)
-    if ends:
-        why = f"widened by Newcombe’s as in resamples {_labels(ends)} without an error"
-        mean = widened(mean, average(parts), why)
-    return estimates, mean
-
-
-def _labels(count: int) -> str:
-    return "one label is" if count == 1 else f"{count} labels are"
 
 
 def _nothing_to_measure(predictions: Predictions, strange: Counter[str]) -> SourceError:

@@ -1,0 +1,84 @@
+"""Where runs are kept: a project's `runs.db`, the user's own, or a tracking server."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+OFF = "off"
+_SQLITE = "sqlite:///"
+_SECRET = re.compile(r"//[^/@\s]*@")  # user and password in front of a host
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where runs are kept.
+
+    Attributes:
+        folder: for runs that have not arrived yet, and for `runs.db`.
+        uri: MLflow's tracking URI.
+        experiment: MLflow's name for the runs of one project.
+    """
+
+    folder: Path
+    uri: str
+    experiment: str
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file; None for a server."""
+        path = self.uri.removeprefix(_SQLITE)
+        return Path(path) if path != self.uri else None
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Where the files of runs are, beside the SQLite file; None for a server."""
+        return None if self.database is None else self.database.with_suffix("")
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be shown: without a password."""
+        return _SECRET.sub("//", self.uri)
+
+    def hide(self, text: str) -> str:
+        """A text without the password that may be in its URIs."""
+        return _SECRET.sub("//", text)
+
+    @property
+    def outbox(self) -> Path:
+        """The folder of runs that have not arrived yet."""
+        return self.folder / "runs.outbox"
+
+
+def find_place(project: Path | None = None, tracking: str = "") -> Place | None:
+    """Where the runs of a project, or of bare folders, are kept.
+
+    The environment's `MLFLOW_TRACKING_URI` names another tracking server, `MLFLOW_EXPERIMENT_NAME`
+    another experiment; `FOVEATE_HISTORY` is the folder for runs on bare sources, or `off`.
+
+    Args:
+        project: its folder; None for bare sources.
+        tracking: MLflow's tracking URI from the settings; empty for `runs.db`.
+
+    Returns:
+        None where the history is turned off.
+    """
+    wanted = os.environ.get("FOVEATE_HISTORY", "")
+    if wanted == OFF:
+        return None
+    folder = (project or Path(wanted or _user_folder())).absolute()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking
+    name = folder.resolve().name if project is not None else "foveate"
+    return Place(
+        folder,
+        uri or f"{_SQLITE}{(folder / 'runs.db').as_posix()}",
+        os.environ.get("MLFLOW_EXPERIMENT_NAME") or name,
+    )
+
+
+def _user_folder() -> str:
+    import platformdirs
+
+    return platformdirs.user_data_dir("foveate", appauthor=False)

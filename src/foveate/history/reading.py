@@ -1,0 +1,282 @@
+"""What is on record: list runs, find one, get its files."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foveate.errors import HistoryError
+from foveate.history.outbox import KILLED, Entry, waiting
+from foveate.history.place import Place
+from foveate.history.record import Record
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_LAST = re.compile(r"last(?:~(\d+))?")
+_ID, _KIND, _SOURCE, _REASON = "foveate.id", "foveate.kind", "foveate.source", "foveate.reason"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run on record.
+
+    Attributes:
+        id: foveate's, 32 hexadecimal digits.
+        mlflow_id: MLflow's; None while it waits to be sent.
+        name: for people.
+        kind: train, evaluate, score or tune.
+        status: running, finished or failed.
+        reason: why it failed.
+        source: what it worked on.
+        started: seconds since 1970.
+        ended: seconds since 1970; None while it runs.
+        settings: as text, by name.
+        metrics: the last value of each.
+        tags: all others.
+        artifacts: the folder of its files; None where a server keeps them.
+    """
+
+    id: str
+    mlflow_id: str | None
+    name: str
+    kind: str
+    status: str
+    reason: str | None
+    source: str
+    started: float
+    ended: float | None
+    settings: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    artifacts: Path | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return None if self.ended is None else self.ended - self.started
+
+    def to_json(self) -> dict[str, object]:
+        """Everything, for `--json`."""
+        return {
+            "name": self.name,
+            "id": self.id,
+            "kind": self.kind,
+            "status": self.status,
+            "reason": self.reason,
+            "source": self.source,
+            "started": self.started,
+            "seconds": self.seconds,
+            "settings": dict(self.settings),
+            "metrics": dict(self.metrics),
+            "tags": dict(self.tags),
+            "artifacts": str(self.artifacts) if self.artifacts else None,
+        }
+
+
+def list_runs(place: Place) -> list[RecordedRun]:
+    """Every run of a place, newest first, with those that wait to be sent.
+
+    Raises:
+        HistoryError: the place cannot be read, and nothing waits.
+    """
+    late = [found for entry in waiting(place.outbox) if (found := _waiting_run(entry)) is not None]
+    try:
+        runs = _from_database(place) if place.database is not None else _from_server(place)
+    except HistoryError:
+        if not late:
+            raise
+        runs = []
+    fresh = {run.id for run in late}
+    runs = late + [run for run in runs if run.id not in fresh]
+    return sorted(runs, key=lambda run: run.started, reverse=True)
+
+
+def find_run(runs: Sequence[RecordedRun], wanted: str) -> RecordedRun:
+    """The run that is meant by its name, the beginning or the end of it, `last`, or `last~1`.
+
+    Args:
+        runs: newest first.
+        wanted: what a person wrote; `last~1` is the one before the last.
+
+    Raises:
+        HistoryError: there is none, or more than one.
+    """
+    if match := _LAST.fullmatch(wanted):
+        position = int(match[1] or 0)
+        if position >= len(runs):
+            raise HistoryError(f"There are only {len(runs)} runs on record, so no ‘{wanted}’.")
+        return runs[position]
+    for fits in (_is_called, _begins_or_ends):
+        found = [run for run in runs if fits(run, wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(run.name for run in found[:4])
+            raise HistoryError(f"‘{wanted}’ may be any of {len(found)} runs: {names}, …")
+    raise HistoryError(f"No run is called ‘{wanted}’. `foveate runs list` shows those on record.")
+
+
+def artifact(place: Place, run: RecordedRun, name: str) -> Path:
+    """A file of a run, on this machine.
+
+    Raises:
+        HistoryError: the run has no such file, or the server does not answer.
+    """
+    if run.artifacts is not None:
+        path = run.artifacts / name
+        if not path.is_file():
+            raise HistoryError(f"The run {run.name} has no file ‘{name}’ on record.")
+        return path
+    from foveate.history import tracking
+
+    try:
+        with tracking.connected(place, patient=False) as client:
+            folder = tempfile.mkdtemp(prefix="foveate-run-")
+            return Path(client.download_artifacts(str(run.mlflow_id), name, folder))
+    except Exception as error:
+        raise HistoryError(
+            f"The file ‘{name}’ of the run {run.name} cannot be had from {place.shown}: "
+            f"{place.hide(str(error))}"
+        ) from None
+
+
+def _is_called(run: RecordedRun, wanted: str) -> bool:
+    return wanted in (run.name, run.id, run.mlflow_id)
+
+
+def _begins_or_ends(run: RecordedRun, wanted: str) -> bool:
+    return run.name.startswith(wanted) or run.name.endswith(wanted) or run.id.startswith(wanted)
+
+
+def _waiting_run(entry: Entry) -> RecordedRun | None:
+    record = entry.read()
+    if record is None:
+        return None
+    status, reason = record.status, record.reason
+    if status == "running" and not entry.is_held():
+        status, reason = "failed", KILLED
+    return _of_record(record, status, reason, entry.artifacts)
+
+
+def _of_record(record: Record, status: str, reason: str | None, artifacts: Path) -> RecordedRun:
+    return RecordedRun(
+        id=record.id,
+        mlflow_id=None,
+        name=record.name,
+        kind=record.kind,
+        status=status,
+        reason=reason,
+        source=record.source,
+        started=record.started,
+        ended=record.ended,
+        settings=record.settings,
+        metrics=record.metrics,
+        tags=record.tags,
+        artifacts=artifacts,
+    )
+
+
+def _from_database(place: Place) -> list[RecordedRun]:
+    """Runs from the SQLite file itself: MLflow needs seconds for what takes it milliseconds.
+
+    The tables are those of MLflow since 1.0; a test compares with what its client says.
+    """
+    database = place.database
+    if database is None or not database.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(
+                "SELECT run_uuid, name, status, start_time, end_time FROM runs "
+                "WHERE lifecycle_stage = 'active'"
+            ).fetchall()
+            settings = _by_run(connection.execute("SELECT run_uuid, key, value FROM params"))
+            tags = _by_run(connection.execute("SELECT run_uuid, key, value FROM tags"))
+            metrics = _by_run(
+                connection.execute(
+                    "SELECT run_uuid, key, value FROM latest_metrics WHERE is_nan = 0"
+                )
+            )
+    except sqlite3.Error as error:
+        raise HistoryError(f"The run history ‘{database}’ cannot be read: {error}.") from None
+    folder = place.artifacts
+    return [
+        _of_mlflow(
+            (run_id, name, status, started, ended),
+            settings.get(run_id, {}),
+            metrics.get(run_id, {}),
+            tags.get(run_id, {}),
+            None if folder is None else folder / run_id / "artifacts",
+        )
+        for run_id, name, status, started, ended in rows
+        if _ID in tags.get(run_id, {})
+    ]
+
+
+def _from_server(place: Place) -> list[RecordedRun]:
+    from foveate.history import tracking
+
+    try:
+        with tracking.connected(place, patient=False) as client:
+            found: list[Run] = tracking.all_runs(client, place)
+    except Exception as error:
+        raise HistoryError(
+            f"The tracking server {place.shown} does not answer: {place.hide(str(error))}"
+        ) from None
+    return [
+        _of_mlflow(
+            (
+                run.info.run_id,
+                run.info.run_name,
+                run.info.status,
+                run.info.start_time,
+                run.info.end_time,
+            ),
+            run.data.params,
+            run.data.metrics,
+            run.data.tags,
+            None,
+        )
+        for run in found
+        if _ID in run.data.tags
+    ]
+
+
+def _of_mlflow(
+    row: tuple[str, str, str, int, int | None],
+    settings: Mapping[str, str],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    artifacts: Path | None,
+) -> RecordedRun:
+    run_id, name, status, started, ended = row
+    own = (_ID, _KIND, _SOURCE, _REASON)
+    return RecordedRun(
+        id=tags[_ID],
+        mlflow_id=run_id,
+        name=name,
+        kind=tags.get(_KIND, ""),
+        status=status.lower(),
+        reason=tags.get(_REASON),
+        source=tags.get(_SOURCE, ""),
+        started=started / 1000,
+        ended=None if ended is None else ended / 1000,
+        settings=settings,
+        metrics=metrics,
+        tags={key: value for key, value in tags.items() if key not in own},
+        artifacts=artifacts,
+    )
+
+
+def _by_run(rows: Iterable[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for run_id, key, value in rows:
+        found.setdefault(run_id, {})[key] = value
+    return found

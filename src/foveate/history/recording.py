@@ -1,0 +1,196 @@
+"""Keep a run on record while it works, in a process beside it.
+
+MLflow takes seconds to import and to open its database, so another process does that while the run
+computes. It learns from the end of its input that the run is over, however it ended. Whatever it
+cannot send stays in the outbox, and the next run, or `foveate runs`, sends it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from foveate.errors import FoveateError
+from foveate.history.facts import facts
+from foveate.history.outbox import Entry, waiting
+from foveate.history.place import Place
+from foveate.history.record import Kind, Outcome, Record
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+PATIENCE = 1.0
+"""Seconds that a finished run waits for its record to arrive; it then arrives without it."""
+
+
+class Recording:
+    """A run that is being recorded.
+
+    Attributes:
+        name: of the run.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._outcome: Outcome | None = None
+
+    def finish(self, outcome: Outcome) -> None:
+        """What came out; it is kept when the run ends."""
+        self._outcome = outcome
+
+
+@contextmanager
+def recording(
+    place: Place | None, kind: Kind, source: str, *, label: str = ""
+) -> Iterator[Recording]:
+    """Within, a run works; what it comes to is on record afterwards.
+
+    A run that raises is recorded as failed, with the reason. Nothing about the record ever fails
+    the run.
+
+    Args:
+        place: where runs are kept; None: nowhere.
+        kind: the verb.
+        source: what it works on.
+        label: ends the name of the run; the verb where empty.
+    """
+    run_id = uuid.uuid4().hex
+    run = Recording(run_name(label or kind, run_id))
+    if place is None:
+        yield run
+        return
+    record = _begin(run_id, run.name, kind, source)
+    entry = Entry(place.outbox / record.id)
+    lock = _open(entry, record)
+    helper = _spawn(place, entry.folder) if lock is not None else None
+    try:
+        yield run
+    except BaseException as error:
+        record = replace(record, status="failed", reason=_reason(error))
+        raise
+    else:
+        record = replace(record, status="finished")
+    finally:
+        record = replace(record, ended=time.time())
+        if lock is not None:
+            _close(entry, record, run._outcome, lock)
+        if helper is not None:
+            _let_go(helper)
+
+
+def send_waiting(place: Place) -> str | None:
+    """Have what waits in the outbox sent, beside; says what waits because it could not be sent."""
+    entries = [entry for entry in waiting(place.outbox) if not entry.is_held()]
+    if not entries:
+        return None
+    if helper := _spawn(place):
+        Thread(target=helper.wait, daemon=True).start()
+    failures = [text for entry in entries if (text := entry.why_not_sent())]
+    if not failures:
+        return None
+    return (
+        f"{len(failures)} of these runs are kept in {place.outbox} until {place.shown} takes them "
+        f"({failures[-1]})."
+    )
+
+
+def run_name(label: str, run_id: str | None = None) -> str:
+    """A name for a run: `20261121-101502-svm-3f9a`; the last part tells apart those of a second."""
+    run_id = run_id or uuid.uuid4().hex
+    return time.strftime(f"%Y%m%d-%H%M%S-{label}-{run_id[:4]}")
+
+
+def _begin(run_id: str, name: str, kind: Kind, source: str) -> Record:
+    tags = facts(Path.cwd())
+    if Path(sys.argv[0]).stem == "foveate" or sys.argv[0].endswith("foveate/__main__.py"):
+        tags["command"] = shlex.join(["foveate", *sys.argv[1:]])
+    return Record(run_id, kind, name, source, time.time(), tags=tags)
+
+
+def _open(entry: Entry, record: Record) -> BaseFileLock | None:
+    """The entry in the outbox, locked; None where the disk refuses: the run is worth more."""
+    try:
+        entry.folder.mkdir(parents=True, exist_ok=True)
+        lock = entry.lock()
+        lock.acquire(timeout=0)
+        entry.write(record)
+    except OSError:
+        return None
+    return lock
+
+
+def _spawn(place: Place, *runs: Path) -> subprocess.Popen[bytes] | None:
+    """The process that keeps the records of runs, and sends all that wait."""
+    # Ctrl-C is for the run, not for who keeps its record.
+    apart: dict[str, Any] = (
+        {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
+    )
+    command = [sys.executable, "-m", "foveate.history.recorder"]
+    command += [str(place.folder), *map(str, runs)]
+    # Not in the command: everybody on the machine sees that, and a URI may hold a password.
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": place.uri,
+        "MLFLOW_EXPERIMENT_NAME": place.experiment,
+    }
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own words
+            command,
+            stdin=subprocess.PIPE if runs else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            **apart,
+        )
+    except OSError:
+        return None
+
+
+def _close(entry: Entry, record: Record, outcome: Outcome | None, lock: BaseFileLock) -> None:
+    """Put what came out into the outbox, and let others have it."""
+    try:
+        if outcome is not None:
+            entry.artifacts.mkdir(exist_ok=True)
+            outcome.write_artifacts(entry.artifacts)
+            record = replace(
+                record,
+                metrics=dict(outcome.metrics),
+                series={name: list(values) for name, values in outcome.series.items()},
+                settings=dict(outcome.settings),
+                tags={**record.tags, **outcome.tags},
+            )
+    except Exception as error:
+        record = replace(record, tags={**record.tags, "record.incomplete": repr(error)})
+    with suppress(OSError):
+        entry.write(record)
+    lock.release()
+
+
+def _let_go(helper: subprocess.Popen[bytes]) -> None:
+    """Tell who keeps the record that the run is over; wait a moment, in most cases for its end."""
+    with suppress(OSError):
+        if helper.stdin is not None:
+            helper.stdin.close()
+    try:
+        helper.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        # It goes on alone, and is waited for as long as this process lives.
+        Thread(target=helper.wait, daemon=True).start()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "It was stopped by Ctrl-C."
+    if isinstance(error, FoveateError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,235 @@
+"""Runs arrive in MLflow, however they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from foveate.errors import TooFewImages
+from foveate.history import Outcome, Place, RecordedRun, list_runs, recording
+from foveate.history import recorder as recorder_process
+from foveate.history.outbox import KILLED, Entry, waiting
+from foveate.history.recording import send_waiting
+
+# MLflow uses what SQLAlchemy is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+PATIENCE = 60.0
+
+WORK = """
+import sys, time
+from pathlib import Path
+from foveate.history import Outcome, find_place, recording
+project, what = Path(sys.argv[1]), sys.argv[2]
+with recording(find_place(project), "train", "photos", label="svm") as run:
+    print(run.name, flush=True)
+    if what == "sleep":
+        time.sleep(120)
+    run.finish(Outcome({"accuracy": 0.5}, {}, {"seed": "1"}, {}, lambda folder: None))
+"""
+
+
+def place_in(folder: Path, uri: str | None = None) -> Place:
+    return Place(folder, uri or f"sqlite:///{folder / 'runs.db'}", "garments")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """One for all tests here: making its tables takes seconds."""
+    return place_in(tmp_path_factory.mktemp("history"))
+
+
+def outcome(**changes: object) -> Outcome:
+    def write(folder: Path) -> None:
+        (folder / "note.txt").write_text("kept")
+
+    made = Outcome(
+        metrics={"accuracy": 0.75, "class.a/b.accuracy": 0.5, "class.a:b.accuracy": 0.25},
+        series={"epoch.loss": [3.0, 2.0, 1.0]},
+        settings={"classifier": "svm", "c": "[0.1, 1.0]"},
+        tags={"data": "abc"},
+        write_artifacts=write,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def arrived(place: Place, name: str) -> RecordedRun:
+    """The run, once MLflow has it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if not waiting(place.outbox):
+            found = [run for run in list_runs(place) if run.name == name]
+            if found and found[0].status != "running":
+                return found[0]
+        time.sleep(0.05)
+    raise AssertionError([entry.why_not_sent() for entry in waiting(place.outbox)])
+
+
+def test_a_finished_run_has_everything(place: Place) -> None:
+    with recording(place, "train", "photos/", label="svm") as run:
+        assert run.name.split("-")[2] == "svm"
+        shown = list_runs(place)
+        assert [(r.name, r.status) for r in shown if r.name == run.name] == [(run.name, "running")]
+        run.finish(outcome())
+    found = arrived(place, run.name)
+    assert (found.kind, found.status, found.reason) == ("train", "finished", None)
+    assert found.source == "photos/"
+    assert found.settings == {"classifier": "svm", "c": "[0.1, 1.0]"}
+    assert found.metrics["accuracy"] == 0.75
+    assert found.metrics["class.a/b.accuracy"] == 0.5
+    assert found.metrics["epoch.loss"] == 1.0  # the last
+    assert found.tags["data"] == "abc"
+    assert {"python", "machine.cores", "library.numpy", "foveate.version"} <= set(found.tags)
+    assert found.artifacts is not None
+    assert (found.artifacts / "note.txt").read_text() == "kept"
+    assert found.seconds is not None
+    assert 0 < found.seconds < PATIENCE
+
+
+def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
+    from mlflow.tracking import MlflowClient
+
+    with recording(place, "train", "photos/") as run:
+        run.finish(outcome())
+    found = arrived(place, run.name)
+    told = MlflowClient(place.uri).get_run(found.mlflow_id)
+    assert told.data.metrics == found.metrics
+    assert told.data.params == found.settings
+    assert told.info.status == "FINISHED"
+    assert told.info.start_time == round(1000 * found.started)
+    assert found.tags.items() <= told.data.tags.items()
+    history = MlflowClient(place.uri).get_metric_history(found.mlflow_id, "epoch.loss")
+    assert [(point.step, point.value) for point in history] == [(0, 3.0), (1, 2.0), (2, 1.0)]
+
+
+def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with recording(place, "train", "photos/") as run:
+        run.finish(outcome())
+    first = arrived(place, run.name)
+    entry = Entry(place.outbox / first.id)
+    entry.artifacts.mkdir(parents=True)
+    with recording(place, "train", "photos/") as other:
+        record = waiting(place.outbox)[0].read()
+    assert record is not None
+    arrived(place, other.name)
+    again = replace(
+        record, id=first.id, name=first.name, started=first.started, ended=first.ended,
+        status="finished", metrics={"accuracy": 0.75}, series={"epoch.loss": [3.0, 2.0, 1.0]},
+    )  # fmt: skip
+    entry.write(again)
+    recorder_process.send_all(place)
+    found = [run for run in list_runs(place) if run.id == first.id]
+    assert len(found) == 1
+    assert found[0].mlflow_id == first.mlflow_id
+    assert found[0].metrics == first.metrics
+
+
+def test_a_run_that_raises_failed(place: Place) -> None:
+    with (
+        pytest.raises(TooFewImages),
+        recording(place, "train", "photos/") as run,
+    ):
+        raise TooFewImages("‘striped’ has 1 image.")
+    found = arrived(place, run.name)
+    assert (found.status, found.reason) == ("failed", "‘striped’ has 1 image.")
+
+
+def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
+    for error, said in (
+        (ZeroDivisionError("x"), "ZeroDivisionError: x"),
+        (KeyboardInterrupt(), "Ctrl-C"),
+    ):
+        with pytest.raises(type(error)), recording(place, "train", "photos/") as run:
+            raise error
+        assert said in str(arrived(place, run.name).reason)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_is_killed_failed(place: Place, how: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK, str(place.folder), "sleep"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FOVEATE_HISTORY": "", "MLFLOW_EXPERIMENT_NAME": "garments"},
+    )
+    with process:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        process.send_signal(how)
+        process.wait()
+    found = arrived(place, name)
+    assert (found.status, found.reason) == ("failed", KILLED)
+
+
+def test_nothing_is_kept_where_history_is_off() -> None:
+    with recording(None, "train", "photos/") as run:
+        run.finish(outcome())
+    assert run.name
+
+
+def test_a_disk_that_refuses_does_not_fail_the_run(tmp_path: Path) -> None:
+    (tmp_path / "runs.outbox").write_text("a file where a folder should be")
+    with recording(place_in(tmp_path), "train", "photos/") as run:
+        run.finish(outcome())
+
+
+def test_files_that_cannot_be_written_do_not_fail_the_run(place: Place) -> None:
+    def write(folder: Path) -> None:
+        raise OSError("disk full")
+
+    with recording(place, "train", "photos/") as run:
+        run.finish(outcome(write_artifacts=write))
+    found = arrived(place, run.name)
+    assert found.status == "finished"
+    assert "disk full" in found.tags["record.incomplete"]
+
+
+def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: Place) -> None:
+    # A port that nobody listens on: the connection is refused at once.
+    down = place_in(tmp_path, "http://127.0.0.1:9")
+    with recording(down, "train", "photos/") as run:
+        run.finish(outcome())
+    entry = waiting(down.outbox)[0]
+    deadline = time.monotonic() + PATIENCE
+    while entry.why_not_sent() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert entry.why_not_sent() is not None
+    (found,) = list_runs(down)
+    assert (found.name, found.status, found.metrics["accuracy"]) == (run.name, "finished", 0.75)
+    assert found.artifacts is not None
+    assert (found.artifacts / "note.txt").is_file()
+    said = send_waiting(down)
+    assert said is not None
+    assert "1 of these runs" in said
+    # The same outbox, and a place that answers.
+    up = Place(tmp_path, place.uri, "garments")
+    while entry.is_held():
+        time.sleep(0.1)
+    recorder_process.send_all(up)
+    assert waiting(up.outbox) == []
+    assert [r.name for r in list_runs(place) if r.name == run.name] == [run.name]
+
+
+@pytest.mark.slow
+def test_many_commands_at_once_on_a_new_project(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORK, str(tmp_path), "finish"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "FOVEATE_HISTORY": "", "MLFLOW_EXPERIMENT_NAME": "garments"},
+        )
+        for _ in range(6)
+    ]
+    names = [process.communicate()[0].strip() for process in processes]
+    place = place_in(tmp_path)
+    runs = [arrived(place, name) for name in names]
+    assert len({run.id for run in runs}) == 6
+    assert all(run.metrics == {"accuracy": 0.5} for run in runs)
