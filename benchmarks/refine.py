@@ -58,7 +58,7 @@ FASHION = Promise("fashion_texture", 97.5, gain=1.5, first=(97.0, 180.0))
 UCMERCED = Promise(
     "ucmerced",
     98.5,
-    settings={"test_share": 0.2, "orientation": "any", "epochs": 8, "validation_share": 0.1},
+    settings={"test_share": 0.2, "orientation": "any", "epochs": 10},
 )
 EUROSAT = Promise("eurosat_5k", 97.0, settings={"orientation": "any"})
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import foveate as fv
 from foveate import refinement
 from foveate.classifier import load_classifier
 from foveate.predictions import read_predictions
+from foveate.settings import Settings
 
 pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
@@ -28,6 +30,31 @@ QUICK: dict[str, Any] = {
     "device": "cpu",
     "precision": "float32",
 }
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "device", "resolution"),
+    [
+        (64, 10, "cpu", 224),  # nothing has the detail
+        (256, 10, "cpu", 224),  # 7/8 of it are seen
+        (293, 10, "cpu", 256),
+        (1000, 10, "cpu", 320),
+        (1000, 1001, "cpu", 256),
+        (1000, 1001, "cuda", 448),
+    ],
+)
+def test_resolution_is_what_images_have_and_the_device_can(
+    side: int, count: int, device: str, resolution: int
+) -> None:
+    facts = SimpleNamespace(width=2 * side, height=side)
+    rows = [SimpleNamespace(facts=facts)] * count
+    backbone = SimpleNamespace(card=SimpleNamespace(fixed_resolution=None))
+    on = SimpleNamespace(torch=SimpleNamespace(type=device))
+    found = refinement.settled(Settings(classifier="dnn"), backbone, rows, on)  # type: ignore[arg-type]
+    assert (found.resolution, found.epochs) == (resolution, 5)
+    asked = Settings(classifier="dnn", resolution=96, epochs=3)
+    kept = refinement.settled(asked, backbone, rows, on)  # type: ignore[arg-type]
+    assert (kept.resolution, kept.epochs) == (96, 3)
 
 
 @pytest.fixture(scope="module")

@@ -121,13 +121,21 @@ def settled(
     epochs = settings.epochs or EPOCHS[settings.schedule]
     resolution = settings.resolution
     if "resolution" not in settings.model_fields_set and rows:
-        detail = median(min(row.facts.width, row.facts.height) for row in rows)
         affordable: tuple[int, ...] = RESOLUTIONS
         if device.torch.type == "cpu":
             affordable = RESOLUTIONS[: 3 if len(rows) <= FEW_IMAGES else 2]
-        resolution = max((r for r in affordable if r <= detail), default=RESOLUTIONS[0])
+        resolution = max(
+            (r for r in affordable if _detail(rows, Resize(r, settings.resize)) >= r),
+            default=RESOLUTIONS[0],
+        )
         resolution = backbone.card.fixed_resolution or resolution
     return settings.model_copy(update={"resolution": resolution, "epochs": epochs})
+
+
+def _detail(rows: Sequence[ImageRow], resize: Resize) -> float:
+    """Pixels a side that images have where the classifier sees them, the median."""
+    boxes = [resize.box(row.facts.width, row.facts.height) for row in rows]
+    return median(min(right - left, lower - upper) for left, upper, right, lower in boxes)
 
 
 @contextmanager
