@@ -10,7 +10,12 @@ import pytest
 from foveate import pipeline
 from foveate.classifier import load_classifier
 from foveate.history import Outcome
-from foveate.outcomes import evaluation_outcome, score_outcome, training_outcome
+from foveate.outcomes import (
+    evaluation_outcome,
+    metric_names,
+    score_outcome,
+    training_outcome,
+)
 from foveate.predictions import read_predictions
 from foveate.results import evaluation_report, training_report
 from foveate.settings import Settings
@@ -91,17 +96,18 @@ def test_a_report_that_is_there_is_taken(
 def test_an_evaluation(training: pipeline.Training, patterns: Path, tmp_path: Path) -> None:
     scoring = pipeline.evaluate(training.classifier, patterns, Settings())
     details = evaluation_report(scoring, model="m.onnx", source=str(patterns))
-    made = evaluation_outcome(scoring, details, Settings(), model="m.onnx", report=None)
+    made = evaluation_outcome(scoring, details, Settings(), report=None)
     assert scoring.evaluation is not None
     assert made.metrics["accuracy"] == scoring.evaluation.accuracy.value
     assert made.metrics["trained_on"] == scoring.trained_on > 0
     assert made.settings["backbone"] == "efficientnet-lite0"
     assert made.settings["resolution"] == "64"
+    assert made.settings["model_id"] == training.classifier.id
     made.write_artifacts(tmp_path)
     assert (tmp_path / "report.html").is_file()
     scored = pipeline.score(training.classifier, patterns, Settings())
     with pytest.raises(ValueError, match="nothing was evaluated"):
-        evaluation_outcome(scored, details, Settings(), model="m.onnx", report=None)
+        evaluation_outcome(scored, details, Settings(), report=None)
 
 
 def test_a_scoring(
@@ -111,7 +117,7 @@ def test_a_scoring(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scoring = pipeline.score(training.classifier, patterns, Settings())
-    made = score_outcome(scoring, Settings(), model="m.onnx", out=tmp_path / "p.parquet")
+    made = score_outcome(scoring, Settings(), out=tmp_path / "p.parquet")
     assert made.metrics["images"] == 36
     predicted = sum(value for name, value in made.metrics.items() if name.startswith("predicted."))
     assert predicted == 36
@@ -123,3 +129,12 @@ def test_a_scoring(
     folder.mkdir()
     made.write_artifacts(folder)
     assert [path.name for path in folder.iterdir()] == ["result.json"]
+
+
+def test_labels_in_names_of_metrics() -> None:
+    labels = ["a/b", "a:b", "été", "a" * 300, "..", " ", "ok/"]
+    found = metric_names(labels)
+    assert list(found) == labels
+    assert len(set(found.values())) == len(labels)
+    assert (found["a/b"], found["a:b"], found["été"]) == ("a_b", "a_b 2", "été")
+    assert all(0 < len(name) <= 155 and "/" not in name for name in found.values())

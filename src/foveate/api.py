@@ -117,7 +117,8 @@ def train(source: str | Path, *, limit: int | None = None, **settings: object) -
     """
     made = make_settings(_project(source), flags=settings)
     place = find_place(_project(source), made.tracking)
-    with recording(place, "train", str(source), label=made.classifier) as record:
+    known = made.as_text() | {"limit": str(limit)}
+    with recording(place, "train", str(source), known, label=made.classifier) as record:
         training = pipeline.train(source, made, limit=limit, name=record.name)
         details = training_report(training, model=Path("model.onnx"), source=str(source))
         record.finish(training_outcome(training, details, model=None, report=None))
@@ -159,14 +160,15 @@ def evaluate(
     made = make_settings(_project(source), flags=settings)
     name = "model.onnx" if isinstance(classifier, Classifier) else str(classifier)
     place = find_place(_project(source), made.tracking)
-    with recording(place, "evaluate", str(source)) as record:
+    known = {"model": name, "include_training": str(include_training), "limit": str(limit)}
+    with recording(place, "evaluate", str(source), known) as record:
         scoring = pipeline.evaluate(
             loaded, source, made, include_training=include_training, limit=limit
         )
         if scoring.evaluation is None:
             raise AssertionError("evaluate always evaluates")
         details = evaluation_report(scoring, model=name, source=str(source))
-        record.finish(evaluation_outcome(scoring, details, made, model=name, report=None))
+        record.finish(evaluation_outcome(scoring, details, made, report=None))
     return ReportedEvaluation(scoring.evaluation, scoring.predictions, details)
 
 

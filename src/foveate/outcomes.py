@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foveate.evaluation import Estimate, Evaluation, ReportDetails, figures, write_report
 from foveate.evaluation.figure_page import figure_page
@@ -15,13 +18,21 @@ from foveate.files import absolute, digest, write_bytes
 from foveate.history import Outcome
 from foveate.pipeline import Scoring, Training
 from foveate.predictions import Predictions, write_predictions
-from foveate.results import evaluation_json, rate_json, training_json
+from foveate.results import evaluation_json, rate_json, training_json, training_report
 from foveate.settings import Settings
+
+if TYPE_CHECKING:
+    from foveate.tuning import Tuning
 
 MOST_ROWS = 200_000
 """Of more predictions, only the place of the table is on record, not another copy of it."""
 
+MOST_CELLS = 10_000
+"""Of the confusion matrix: a page of more is larger than the model."""
+
 _LONGEST_TAG = 4000
+_LONGEST_NAME = 150
+_NOT_IN_NAMES = re.compile(r"[^\w -]")
 
 
 def training_outcome(
@@ -71,7 +82,7 @@ def training_outcome(
             }
         ),
         series={name: values for name, values in series.items() if values},
-        settings=_as_text(training.settings),
+        settings=training.settings.as_text(),
         tags={
             "data": str(data["fingerprint"]),
             "model": str(model.absolute()) if model else "",
@@ -82,8 +93,32 @@ def training_outcome(
     )
 
 
+def tuning_outcome(tuning: Tuning, *, report: Path | None) -> Outcome:
+    """What is kept of a search: the training of the chosen setting, and the search's own page."""
+    training = tuning.training
+    details = training_report(training, model=Path("model.onnx"), source=tuning.source)
+    found = training_outcome(training, details, model=None, report=None)
+    result = tuning.to_json()
+
+    def write(folder: Path) -> None:
+        found.write_artifacts(folder)
+        _write_json(folder / "tune.json", result)
+        if report is not None and report.is_file():
+            shutil.copyfile(report, folder / "tune.html")
+        else:
+            tuning.report(folder / "tune.html")
+
+    counted = {"candidates": len(tuning.candidates), "tried": len(tuning.tried)}
+    return replace(
+        found,
+        metrics={**found.metrics, **counted, **_seconds(tuning.seconds)},
+        tags={**found.tags, "reproduce": tuning.command()},
+        write_artifacts=write,
+    )
+
+
 def evaluation_outcome(
-    scoring: Scoring, details: ReportDetails, settings: Settings, *, model: str, report: Path | None
+    scoring: Scoring, details: ReportDetails, settings: Settings, *, report: Path | None
 ) -> Outcome:
     """What is kept of an evaluation.
 
@@ -106,7 +141,6 @@ def evaluation_outcome(
         series={},
         settings=_settings_of_model(scoring, settings),
         tags={
-            "model": absolute(model),
             "data": _fingerprint((image, label, "test") for image, label in rows),
             "reproduce": details.reproduce,
         },
@@ -114,16 +148,18 @@ def evaluation_outcome(
     )
 
 
-def score_outcome(scoring: Scoring, settings: Settings, *, model: str, out: Path) -> Outcome:
+def score_outcome(scoring: Scoring, settings: Settings, *, out: Path) -> Outcome:
     """What is kept of a scoring."""
     predictions = scoring.predictions
-    predicted = predictions.predicted
-    counts = {label: predicted.count(label) for label in predictions.labels}
+    predicted = Counter(predictions.predicted)
+    counts = {label: predicted[label] for label in predictions.labels}
+    n = len(predictions.paths)
+    names = metric_names(predictions.labels)
     result = rate_json(scoring.prepared, scoring.seconds, out) | {"predicted": counts}
 
     def write(folder: Path) -> None:
         _write_json(folder / "result.json", result)
-        if len(predicted) <= MOST_ROWS:
+        if n <= MOST_ROWS:
             _write_predictions(folder, predictions)
 
     read = predictions.read
@@ -131,17 +167,17 @@ def score_outcome(scoring: Scoring, settings: Settings, *, model: str, out: Path
     return Outcome(
         metrics=_known(
             {
-                "images": len(predicted),
+                "images": n,
                 "quarantined": int((~read).sum()),
                 "mean_confidence": confidence,
                 "images_per_second": scoring.prepared.rate.images_per_second,
             }
         )
-        | {f"predicted.{label}": float(count) for label, count in counts.items()}
+        | {f"predicted.{names[label]}": float(count) for label, count in counts.items()}
         | _seconds(scoring.seconds),
         series={},
         settings=_settings_of_model(scoring, settings),
-        tags={"model": absolute(model), "out": str(out.absolute())},
+        tags={"out": str(out.absolute())},
         write_artifacts=write,
     )
 
@@ -160,12 +196,29 @@ def _metrics(evaluation: Evaluation, seconds: Mapping[str, float]) -> dict[str, 
             "chance": evaluation.chance,
         }
     )
+    names = metric_names(evaluation.labels)
     for label, one in evaluation.per_class.items():
-        found |= _estimate(f"class.{label}.accuracy", one.accuracy)
-        found |= _estimate(f"class.{label}.precision", one.precision)
-        found |= _estimate(f"class.{label}.auc", one.auc)
-        found[f"class.{label}.n"] = float(one.n)
+        name = names[label]
+        found |= _estimate(f"class.{name}.accuracy", one.accuracy)
+        found |= _estimate(f"class.{name}.precision", one.precision)
+        found |= _estimate(f"class.{name}.auc", one.auc)
+        found[f"class.{name}.n"] = float(one.n)
     return found | _seconds(seconds)
+
+
+def metric_names(labels: Sequence[str]) -> dict[str, str]:
+    """What each label is called in the name of a metric, where few characters are allowed.
+
+    The exact labels are in the files of the run.
+    """
+    found: dict[str, str] = {}
+    for label in labels:
+        plain = _NOT_IN_NAMES.sub("_", label)[:_LONGEST_NAME].strip() or "_"
+        name, number = plain, 2
+        while name in found.values():
+            name, number = f"{plain} {number}", number + 1
+        found[label] = name
+    return found
 
 
 def _estimate(name: str, estimate: Estimate) -> dict[str, float]:
@@ -185,13 +238,6 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
     }
 
 
-def _as_text(settings: Settings) -> dict[str, str]:
-    return {
-        name: json.dumps(value) if isinstance(value, list) else str(value)
-        for name, value in settings.model_dump(mode="json").items()
-    }
-
-
 def _settings_of_model(scoring: Scoring, settings: Settings) -> dict[str, str]:
     """The settings of a run whose model decides most of them."""
     metadata = scoring.classifier.metadata
@@ -201,7 +247,8 @@ def _settings_of_model(scoring: Scoring, settings: Settings) -> dict[str, str]:
         "classifier": metadata.training.classifier,
     }
     used = ("precision", "runtime", "workers", "max_megabytes", "max_megapixels")
-    return decided | {name: str(getattr(settings, name)) for name in used}
+    found = decided | {name: str(getattr(settings, name)) for name in used}
+    return found | {"model_id": scoring.classifier.id}
 
 
 def _data(training: Training) -> dict[str, object]:
@@ -240,6 +287,8 @@ def _write_evaluation(
         ("roc", "ROC curves", figures.roc_figure),
         ("confusion", "Confusion matrix", figures.confusion_figure),
     ):
+        if name == "confusion" and len(evaluation.labels) ** 2 > MOST_CELLS:
+            continue
         page = figure_page(f"{title}: {details.title}", draw(evaluation))
         write_bytes(folder / f"{name}.html", page.encode())
     _write_predictions(folder, predictions)

@@ -138,6 +138,13 @@ class Settings(BaseModel):
             return "svm"
         return self.classifier
 
+    def as_text(self) -> dict[str, str]:
+        """Every setting as text, by name."""
+        return {
+            name: json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in self.model_dump(mode="json").items()
+        }
+
     @field_validator("c", "exclude", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: object) -> object:

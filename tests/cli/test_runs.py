@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from foveate.cli import run
-from foveate.history import find_place
-from foveate.history.outbox import waiting
+from foveate.history import Record, find_place
+from foveate.history.outbox import Entry, waiting
 
 SMALL = ("--resolution", "64", "--quiet")
 
@@ -86,6 +86,8 @@ def test_list_selects_and_sorts(capsys: pytest.CaptureFixture[str]) -> None:
     assert [r["kind"] for r in listed(capsys, "--where", "classifier=forest")] == ["train"]
     assert listed(capsys, "--where", "accuracy>2") == []
     assert len(listed(capsys, "--limit", "2")) == 2
+    assert run(["runs", "list", "--where", "acuracy>0.5"]) == 1
+    assert "Did you mean ‘accuracy’?" in capsys.readouterr().err
     assert run(["runs", "list", "--where", "accuracy>2"]) == 0
     assert "No run on record is like that" in capsys.readouterr().out
     assert run(["runs", "list", "--sort", "log_loss"]) == 0
@@ -125,6 +127,24 @@ def test_no_runs_yet(
     monkeypatch.setenv("FOVEATE_HISTORY", "off")
     assert run(["runs", "list"]) == 1
     assert "turned off" in capsys.readouterr().err
+
+
+def test_send(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["runs", "send"]) == 0
+    assert "0 sent, 0 left" in capsys.readouterr().out
+    monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    entry = Entry(tmp_path / "runs.outbox" / ("ab" * 16))
+    entry.folder.mkdir(parents=True)
+    entry.write(Record("ab" * 16, "train", "mine", "photos", 1.0, status="finished", ended=2.0))
+    assert run(["runs", "send"]) == 1
+    assert "1 are kept" in capsys.readouterr().err
+    assert run(["runs", "list"]) == 0
+    shown = capsys.readouterr()
+    assert "mine" in shown.out
+    assert "does not answer" in shown.err
 
 
 def test_a_project_has_its_own(

@@ -69,8 +69,14 @@ def test_the_lock_goes_with_the_process(entry: Entry) -> None:
         process.kill()
         process.wait()
     assert not entry.is_held()
-    settled = entry.settle()
+    settled = entry.settle(ended=20.0)
     assert settled is not None
-    assert (settled.status, settled.reason) == ("failed", KILLED)
-    assert settled.ended is not None
+    assert (settled.status, settled.reason, settled.ended) == ("failed", KILLED, 20.0)
     assert entry.read() == settled
+
+
+def test_a_run_on_another_machine_is_left_alone(entry: Entry) -> None:
+    elsewhere = replace(RECORD, tags={"machine": "another"})
+    entry.write(elsewhere)
+    assert entry.settle() is None
+    assert entry.read() == elsewhere

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foveate.errors import TooFewImages
-from foveate.history import Outcome, Place, RecordedRun, list_runs, recording
+from foveate.history import (
+    Outcome,
+    Place,
+    RecordedRun,
+    artifact,
+    list_runs,
+    recording,
+    unsent_runs,
+)
 from foveate.history import recorder as recorder_process
 from foveate.history.outbox import KILLED, Entry, waiting
 from foveate.history.recording import send_waiting
@@ -28,7 +38,7 @@ import sys, time
 from pathlib import Path
 from foveate.history import Outcome, find_place, recording
 project, what = Path(sys.argv[1]), sys.argv[2]
-with recording(find_place(project), "train", "photos", label="svm") as run:
+with recording(find_place(project), "train", "photos", {"c": "1"}, label="svm") as run:
     print(run.name, flush=True)
     if what == "sleep":
         time.sleep(120)
@@ -51,7 +61,7 @@ def outcome(**changes: object) -> Outcome:
         (folder / "note.txt").write_text("kept")
 
     made = Outcome(
-        metrics={"accuracy": 0.75, "class.a/b.accuracy": 0.5, "class.a:b.accuracy": 0.25},
+        metrics={"accuracy": 0.75, "class.b.accuracy": 0.5, "not/a:name": 0.25},
         series={"epoch.loss": [3.0, 2.0, 1.0]},
         settings={"classifier": "svm", "c": "[0.1, 1.0]"},
         tags={"data": "abc"},
@@ -73,7 +83,7 @@ def arrived(place: Place, name: str) -> RecordedRun:
 
 
 def test_a_finished_run_has_everything(place: Place) -> None:
-    with recording(place, "train", "photos/", label="svm") as run:
+    with recording(place, "train", "photos/", {"seed": "1"}, label="svm") as run:
         assert run.name.split("-")[2] == "svm"
         shown = list_runs(place)
         assert [(r.name, r.status) for r in shown if r.name == run.name] == [(run.name, "running")]
@@ -81,9 +91,10 @@ def test_a_finished_run_has_everything(place: Place) -> None:
     found = arrived(place, run.name)
     assert (found.kind, found.status, found.reason) == ("train", "finished", None)
     assert found.source == "photos/"
-    assert found.settings == {"classifier": "svm", "c": "[0.1, 1.0]"}
+    assert found.settings == {"seed": "1", "classifier": "svm", "c": "[0.1, 1.0]"}
     assert found.metrics["accuracy"] == 0.75
-    assert found.metrics["class.a/b.accuracy"] == 0.5
+    assert found.metrics["class.b.accuracy"] == 0.5
+    assert "not/a:name" not in found.metrics  # MLflow would not take the run
     assert found.metrics["epoch.loss"] == 1.0  # the last
     assert found.tags["data"] == "abc"
     assert {"python", "machine.cores", "library.numpy", "foveate.version"} <= set(found.tags)
@@ -96,7 +107,7 @@ def test_a_finished_run_has_everything(place: Place) -> None:
 def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
     from mlflow.tracking import MlflowClient
 
-    with recording(place, "train", "photos/") as run:
+    with recording(place, "train", "photos/", {"seed": "1"}) as run:
         run.finish(outcome())
     found = arrived(place, run.name)
     told = MlflowClient(place.uri).get_run(found.mlflow_id)
@@ -110,15 +121,16 @@ def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
 
 
 def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    with recording(place, "train", "photos/") as run:
+    with recording(place, "train", "photos/", {"seed": "1"}) as run:
         run.finish(outcome())
     first = arrived(place, run.name)
     entry = Entry(place.outbox / first.id)
     entry.artifacts.mkdir(parents=True)
-    with recording(place, "train", "photos/") as other:
+    with recording(place, "train", "photos/", {"seed": "1"}) as other:
         record = waiting(place.outbox)[0].read()
     assert record is not None
     arrived(place, other.name)
+    recorder_process.send_all(place)
     again = replace(
         record, id=first.id, name=first.name, started=first.started, ended=first.ended,
         status="finished", metrics={"accuracy": 0.75}, series={"epoch.loss": [3.0, 2.0, 1.0]},
@@ -134,11 +146,12 @@ def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch)
 def test_a_run_that_raises_failed(place: Place) -> None:
     with (
         pytest.raises(TooFewImages),
-        recording(place, "train", "photos/") as run,
+        recording(place, "train", "photos/", {"seed": "1"}) as run,
     ):
         raise TooFewImages("‘striped’ has 1 image.")
     found = arrived(place, run.name)
     assert (found.status, found.reason) == ("failed", "‘striped’ has 1 image.")
+    assert found.settings == {"seed": "1"}
 
 
 def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
@@ -146,7 +159,7 @@ def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
         (ZeroDivisionError("x"), "ZeroDivisionError: x"),
         (KeyboardInterrupt(), "Ctrl-C"),
     ):
-        with pytest.raises(type(error)), recording(place, "train", "photos/") as run:
+        with pytest.raises(type(error)), recording(place, "train", "photos/", {"seed": "1"}) as run:
             raise error
         assert said in str(arrived(place, run.name).reason)
 
@@ -169,14 +182,14 @@ def test_a_run_that_is_killed_failed(place: Place, how: signal.Signals) -> None:
 
 
 def test_nothing_is_kept_where_history_is_off() -> None:
-    with recording(None, "train", "photos/") as run:
+    with recording(None, "train", "photos/", {}) as run:
         run.finish(outcome())
     assert run.name
 
 
 def test_a_disk_that_refuses_does_not_fail_the_run(tmp_path: Path) -> None:
     (tmp_path / "runs.outbox").write_text("a file where a folder should be")
-    with recording(place_in(tmp_path), "train", "photos/") as run:
+    with recording(place_in(tmp_path), "train", "photos/", {}) as run:
         run.finish(outcome())
 
 
@@ -184,35 +197,91 @@ def test_files_that_cannot_be_written_do_not_fail_the_run(place: Place) -> None:
     def write(folder: Path) -> None:
         raise OSError("disk full")
 
-    with recording(place, "train", "photos/") as run:
+    with recording(place, "train", "photos/", {"seed": "1"}) as run:
         run.finish(outcome(write_artifacts=write))
     found = arrived(place, run.name)
     assert found.status == "finished"
     assert "disk full" in found.tags["record.incomplete"]
+    assert found.metrics["accuracy"] == 0.75
+    assert found.settings["classifier"] == "svm"
+
+
+def test_names_that_are_not_unicode_do_not_fail_the_run(place: Place) -> None:
+    with recording(place, "train", "phot\udce9s", {}) as run:
+        run.finish(outcome())
+    assert arrived(place, run.name).source == "phot\\xe9s"
+    with pytest.raises(OSError, match="phot"), recording(place, "train", "x", {}) as run:
+        raise OSError("no phot\udce9s")
+    assert "phot\\xe9s" in str(arrived(place, run.name).reason)
+
+
+def test_secrets_are_not_on_record(place: Place) -> None:
+    source = "https://me:p@ss@store.net/photos?sig=abc"
+    with recording(place, "train", source, {"model": source}) as run:
+        run.finish(outcome(tags={"reproduce": f"foveate train '{source}' --seed 1"}))
+    found = arrived(place, run.name)
+    assert found.source == "https://store.net/photos?…"
+    assert found.settings["model"] == "https://store.net/photos?…"
+    assert found.tags["reproduce"] == "foveate train 'https://store.net/photos?…' --seed 1"
+
+
+def test_modules_in_the_working_folder_are_not_run(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "__init__.py").write_text("open('was run', 'w')")
+    (tmp_path / "json.py").write_text("raise ImportError")
+    monkeypatch.chdir(tmp_path)
+    with recording(place, "train", "photos/", {}) as run:
+        run.finish(outcome())
+    assert arrived(place, run.name).status == "finished"
+    assert not (tmp_path / "was run").exists()
+
+
+def test_a_project_that_moves_keeps_its_runs(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    with recording(place_in(old), "train", "photos/", {}) as before:
+        before.finish(outcome())
+    arrived(place_in(old), before.name)
+    old.rename(new)
+    moved = place_in(new)
+    with recording(moved, "train", "photos/", {}) as after:
+        after.finish(outcome())
+    arrived(moved, after.name)
+    assert not old.exists()
+    for name in (before.name, after.name):
+        found = arrived(moved, name)
+        assert artifact(moved, found, "note.txt").read_text() == "kept"
+    with closing(sqlite3.connect(new / "runs.db")) as connection:
+        places = {uri for (uri,) in connection.execute("SELECT artifact_uri FROM runs")}
+    assert all(uri.startswith((new / "runs").as_uri()) for uri in places)
 
 
 def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: Place) -> None:
     # A port that nobody listens on: the connection is refused at once.
     down = place_in(tmp_path, "http://127.0.0.1:9")
-    with recording(down, "train", "photos/") as run:
+    with recording(down, "train", "photos/", {}) as run:
         run.finish(outcome())
     entry = waiting(down.outbox)[0]
     deadline = time.monotonic() + PATIENCE
     while entry.why_not_sent() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     assert entry.why_not_sent() is not None
-    (found,) = list_runs(down)
+    (found,) = unsent_runs(down)
     assert (found.name, found.status, found.metrics["accuracy"]) == (run.name, "finished", 0.75)
     assert found.artifacts is not None
     assert (found.artifacts / "note.txt").is_file()
-    said = send_waiting(down)
-    assert said is not None
-    assert "1 of these runs" in said
-    # The same outbox, and a place that answers.
-    up = Place(tmp_path, place.uri, "garments")
     while entry.is_held():
         time.sleep(0.1)
-    recorder_process.send_all(up)
+    said = send_waiting(down)
+    assert said is not None
+    assert "1 run could not be sent to http://127.0.0.1:9" in said
+    # The same outbox, and a place that answers.
+    up = Place(tmp_path, place.uri, "garments")
+    deadline = time.monotonic() + PATIENCE
+    while not (sent := recorder_process.send_all(up)) and time.monotonic() < deadline:
+        time.sleep(0.1)  # the other is still trying
+    assert sent
     assert waiting(up.outbox) == []
     assert [r.name for r in list_runs(place) if r.name == run.name] == [run.name]
 

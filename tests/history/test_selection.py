@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from foveate.errors import SettingsError
 from foveate.history import RecordedRun
-from foveate.history.selection import Condition, parse_condition, select, value_of
+from foveate.history.selection import (
+    Condition,
+    check_names,
+    parse_condition,
+    select,
+    value_of,
+)
 
 
 def run(name: str = "a", started: float = 0, **values: float | str) -> RecordedRun:
@@ -59,6 +65,20 @@ def test_conditions(text: str, holds: bool) -> None:
     assert (
         parse_condition(text).holds(run(accuracy=0.9, classifier="svm", resolution="224")) is holds
     )
+
+
+def test_dates() -> None:
+    assert parse_condition("started>1970-01-02").holds(run(started=5 * 86400.0))
+    assert not parse_condition("started>2026-11-01").holds(run(started=5 * 86400.0))
+
+
+def test_names_that_no_run_has() -> None:
+    runs = [run(accuracy=0.5, classifier="svm")]
+    check_names(runs, ["accuracy", "classifier", "kind"])
+    with pytest.raises(SettingsError, match=r"‘acuracy’.*Did you mean ‘accuracy’"):
+        check_names(runs, ["acuracy"])
+    with pytest.raises(SettingsError, match=r"‘zzz’\.$"):
+        check_names(runs, ["zzz"])
 
 
 def test_order() -> None:

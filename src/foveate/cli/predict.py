@@ -88,11 +88,13 @@ def score(
     project = find_project(source)
     settings = make_settings(project, assignments or (), {"workers": workers})
     classifier = load_classifier(model, precision=settings.precision)
-    with recording(find_place(project, settings.tracking), "score", source) as record:
+    place = find_place(project, settings.tracking)
+    known = {"model": model, "limit": str(limit)}
+    with recording(place, "score", source, known) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.score(classifier, source, settings, limit=limit, progress=progress)
         write_predictions(scoring.predictions, out)
-        record.finish(score_outcome(scoring, settings, model=model, out=out))
+        record.finish(score_outcome(scoring, settings, out=out))
     if as_json:
         print_json(rate_json(scoring.prepared, scoring.seconds, out))
     else:

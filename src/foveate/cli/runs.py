@@ -52,20 +52,26 @@ def list_command(
         ),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="the other way round")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="runs to show")] = 30,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="runs to show [default: 30; with --json all]", show_default=False),
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     _debug: options.Debug = False,
 ) -> None:
     """List runs: what was tried, and what came out."""
-    from foveate.history.selection import parse_condition, select
+    from foveate.history.selection import check_names, parse_condition, select
 
     conditions = [parse_condition(text) for text in where or ()]
     place, runs = _runs(project, quiet=quiet)
+    if runs:
+        check_names(runs, [*(one.name for one in conditions), *([sort] if sort else [])])
     found = select(runs, conditions, sort=sort, reverse=reverse)
     if as_json:
         print_json({"runs": [run.to_json() for run in found[:limit]], "found": len(found)})
         return
+    limit = limit or 30
     if not found:
         said = "No run on record is like that." if runs else f"No runs on record in {place.folder}."
         print(said)
@@ -153,6 +159,29 @@ def compare(
 
 
 @app.command()
+def send(
+    project: Project = None,
+    as_json: options.Json = False,
+    _debug: options.Debug = False,
+) -> None:
+    """Wait until every run that is kept here has been sent to where runs are on record."""
+    from foveate.errors import HistoryError
+    from foveate.history import unsent_runs
+    from foveate.history.recorder import send_all
+
+    place = _place(project)
+    before = len(unsent_runs(place))
+    arrived = send_all(place)
+    left = unsent_runs(place)
+    if as_json:
+        print_json({"sent": before - len(left), "left": len(left)})
+    else:
+        print(f"{before - len(left)} sent, {len(left)} left")
+    if not arrived:
+        raise HistoryError(f"Not every run could be sent to {place.shown}; {len(left)} are kept.")
+
+
+@app.command()
 def ui(
     project: Project = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="on this machine")] = 5000,
@@ -202,11 +231,18 @@ def _place(project: Path | None) -> Place:
 
 def _runs(project: Path | None, *, quiet: bool) -> tuple[Place, list[RecordedRun]]:
     """All runs of a place; what still waits to be sent is sent beside."""
-    from foveate.history import list_runs
+    from foveate.errors import HistoryError
+    from foveate.history import list_runs, unsent_runs
     from foveate.history.recording import send_waiting
 
     place = _place(project)
-    runs = list_runs(place)
+    try:
+        runs = list_runs(place)
+    except HistoryError as error:
+        runs = unsent_runs(place)
+        if not runs:
+            raise
+        remark(f"{error} Only the runs that wait to be sent are shown.", quiet=quiet)
     if unsent := send_waiting(place):
         remark(unsent, quiet=quiet)
     return place, runs
@@ -227,7 +263,7 @@ def _row(run: RecordedRun, extra: str | None) -> list[str]:
         percent(metrics["accuracy"]) if "accuracy" in metrics else "",
         f"{percent(low)} to {percent(high)}" if low is not None and high is not None else "",
         f"{metrics.get('n_test', metrics.get('images', 0)):.0f}" if metrics else "",
-        f"{run.seconds:.0f} s" if run.seconds is not None else "",
+        f"{run.seconds:.0f} s" if run.seconds else "",
     ]
     if extra:
         value = value_of(run, extra)

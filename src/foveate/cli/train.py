@@ -83,7 +83,8 @@ def train(
             raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
         raise typer.Exit(run_many(devices, settings.device))
     place = None if is_helper() else find_place(project, settings.tracking)
-    with recording(place, "train", source, label=settings.classifier) as record:
+    known = settings.as_text() | {"limit": str(limit)}
+    with recording(place, "train", source, known, label=settings.classifier) as record:
         with ProgressBar(quiet=quiet or is_helper()) as progress:
             training = pipeline.train(
                 source, settings, limit=limit, name=record.name, progress=progress
@@ -148,7 +149,9 @@ def evaluate(
     check_can_write(report)
     check_can_write(out)
     classifier = load_classifier(model, precision=settings.precision)
-    with recording(find_place(project, settings.tracking), "evaluate", source) as record:
+    place = find_place(project, settings.tracking)
+    known = {"model": model, "include_training": str(include_training), "limit": str(limit)}
+    with recording(place, "evaluate", source, known) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.evaluate(
                 classifier,
@@ -165,7 +168,7 @@ def evaluate(
         write_report(report, scoring.evaluation, scoring.predictions, details)
         if out is not None:
             write_predictions(scoring.predictions, out)
-        record.finish(evaluation_outcome(scoring, details, settings, model=model, report=report))
+        record.finish(evaluation_outcome(scoring, details, settings, report=report))
     if as_json:
         print_json(evaluation_json(scoring, report=report))
     else:

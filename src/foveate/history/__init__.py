@@ -1,7 +1,7 @@
 """Every run on record, in MLflow: written beside the work, read back to compare."""
 
 from foveate.history.place import Place, find_place
-from foveate.history.reading import RecordedRun, artifact, find_run, list_runs
+from foveate.history.reading import RecordedRun, artifact, find_run, list_runs, unsent_runs
 from foveate.history.record import Outcome, Record
 from foveate.history.recording import Recording, recording, run_name
 
@@ -17,4 +17,5 @@ __all__ = [
     "list_runs",
     "recording",
     "run_name",
+    "unsent_runs",
 ]

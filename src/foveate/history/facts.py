@@ -11,7 +11,7 @@ from pathlib import Path
 from foveate import __version__
 
 _LIBRARIES = ("numpy", "onnxruntime", "openvino", "pillow", "scikit-learn", "simplejpeg", "torch")
-_SECONDS = 5
+_SECONDS = 1  # for git, which may look at many files
 
 
 def facts(folder: Path) -> dict[str, str]:
@@ -50,7 +50,8 @@ def _ask(folder: Path, *arguments: str) -> str | None:
         found = subprocess.run(  # noqa: S603 - our own words
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             check=True,
         )

@@ -7,8 +7,8 @@ that comes: a record that says "running" and whose lock is free is one of a run 
 
 from __future__ import annotations
 
+import platform
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +47,8 @@ class Entry:
         """The lock of who works on the run."""
         from filelock import FileLock
 
-        return FileLock(self.folder.with_suffix(".lock"))
+        # Several people may share a project.
+        return FileLock(self.folder.with_suffix(".lock"), mode=0o666)
 
     def write(self, record: Record) -> None:
         """Keep how far the run has come."""
@@ -61,14 +62,12 @@ class Entry:
             return None
 
     def is_held(self) -> bool:
-        """Whether somebody works on the run."""
+        """Whether somebody works on the run, as far as can be told."""
         lock = self.lock()
         try:
             lock.acquire(timeout=0)
-        except TimeoutError:
+        except OSError:  # it is held, or belongs to another person
             return True
-        except OSError:
-            return False
         lock.release()
         return False
 
@@ -79,12 +78,22 @@ class Entry:
         except OSError:
             return None
 
-    def settle(self) -> Record | None:
-        """The record of a run that nobody works on any more: one that still runs was killed."""
+    def settle(self, ended: float | None = None) -> Record | None:
+        """The record of a run that nobody works on any more: one that still runs was killed.
+
+        Args:
+            ended: when that was, where it is known.
+
+        Returns:
+            None where there is no record, or it is that of another machine, whose locks may not
+            reach here.
+        """
         record = self.read()
         if record is None or record.status != "running":
             return record
-        killed = replace(record, status="failed", ended=time.time(), reason=KILLED)
+        if record.tags.get("machine", platform.node()) != platform.node():
+            return None
+        killed = replace(record, status="failed", ended=ended or record.started, reason=KILLED)
         self.write(killed)
         return killed
 

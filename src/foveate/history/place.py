@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from foveate.history.secrets import without_secrets
+
 OFF = "off"
 _SQLITE = "sqlite:///"
-_SECRET = re.compile(r"//[^/@\s]*@")  # user and password in front of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,22 @@ class Place:
     def database(self) -> Path | None:
         """The SQLite file; None for a server."""
         path = self.uri.removeprefix(_SQLITE)
-        return Path(path) if path != self.uri else None
+        return Path(path).absolute() if path != self.uri else None
 
     @property
-    def artifacts(self) -> Path | None:
-        """Where the files of runs are, beside the SQLite file; None for a server."""
-        return None if self.database is None else self.database.with_suffix("")
+    def artifacts(self) -> Path:
+        """Where the files of runs are, beside foveate's own `runs.db`."""
+        return self.folder / "runs"
 
     @property
     def shown(self) -> str:
         """The URI as it may be shown: without a password."""
-        return _SECRET.sub("//", self.uri)
+        return without_secrets(self.uri)
 
-    def hide(self, text: str) -> str:
-        """A text without the password that may be in its URIs."""
-        return _SECRET.sub("//", text)
+    @property
+    def is_own(self) -> bool:
+        """Whether it is foveate's own `runs.db`, beside its own files."""
+        return self.database == self.folder / "runs.db"
 
     @property
     def outbox(self) -> Path:
@@ -69,6 +70,8 @@ def find_place(project: Path | None = None, tracking: str = "") -> Place | None:
     if wanted == OFF:
         return None
     folder = (project or Path(wanted or _user_folder())).absolute()
+    if "?" in str(folder):  # the one character that cannot be in a URI of SQLAlchemy's
+        return None
     uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking
     name = folder.resolve().name if project is not None else "foveate"
     return Place(

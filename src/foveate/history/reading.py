@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sqlite3
 import tempfile
@@ -10,11 +11,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from foveate.errors import HistoryError
 from foveate.history.outbox import KILLED, Entry, waiting
 from foveate.history.place import Place
 from foveate.history.record import Record
+from foveate.history.secrets import without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -84,18 +88,19 @@ def list_runs(place: Place) -> list[RecordedRun]:
     """Every run of a place, newest first, with those that wait to be sent.
 
     Raises:
-        HistoryError: the place cannot be read, and nothing waits.
+        HistoryError: the place cannot be read (`unsent_runs` are there all the same).
     """
-    late = [found for entry in waiting(place.outbox) if (found := _waiting_run(entry)) is not None]
-    try:
-        runs = _from_database(place) if place.database is not None else _from_server(place)
-    except HistoryError:
-        if not late:
-            raise
-        runs = []
+    late = unsent_runs(place)
     fresh = {run.id for run in late}
-    runs = late + [run for run in runs if run.id not in fresh]
+    arrived = _from_database(place) if place.database is not None else _from_server(place)
+    runs = late + [run for run in arrived if run.id not in fresh]
     return sorted(runs, key=lambda run: run.started, reverse=True)
+
+
+def unsent_runs(place: Place) -> list[RecordedRun]:
+    """Runs that wait to be sent, or are at work, newest first."""
+    found = [run for entry in waiting(place.outbox) if (run := _waiting_run(entry)) is not None]
+    return sorted(found, key=lambda run: run.started, reverse=True)
 
 
 def find_run(runs: Sequence[RecordedRun], wanted: str) -> RecordedRun:
@@ -129,6 +134,8 @@ def artifact(place: Place, run: RecordedRun, name: str) -> Path:
     Raises:
         HistoryError: the run has no such file, or the server does not answer.
     """
+    if run.artifacts is not None and not run.artifacts.is_dir():  # it arrived since it was listed
+        run = next((one for one in list_runs(place) if one.id == run.id), run)
     if run.artifacts is not None:
         path = run.artifacts / name
         if not path.is_file():
@@ -143,7 +150,7 @@ def artifact(place: Place, run: RecordedRun, name: str) -> Path:
     except Exception as error:
         raise HistoryError(
             f"The file ‘{name}’ of the run {run.name} cannot be had from {place.shown}: "
-            f"{place.hide(str(error))}"
+            f"{without_secrets(str(error))}"
         ) from None
 
 
@@ -160,7 +167,8 @@ def _waiting_run(entry: Entry) -> RecordedRun | None:
     if record is None:
         return None
     status, reason = record.status, record.reason
-    if status == "running" and not entry.is_held():
+    here = record.tags.get("machine", platform.node()) == platform.node()
+    if status == "running" and here and not entry.is_held():
         status, reason = "failed", KILLED
     return _of_record(record, status, reason, entry.artifacts)
 
@@ -192,9 +200,9 @@ def _from_database(place: Place) -> list[RecordedRun]:
     if database is None or not database.is_file():
         return []
     try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(database)) as connection:
             rows = connection.execute(
-                "SELECT run_uuid, name, status, start_time, end_time FROM runs "
+                "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs "
                 "WHERE lifecycle_stage = 'active'"
             ).fetchall()
             settings = _by_run(connection.execute("SELECT run_uuid, key, value FROM params"))
@@ -206,18 +214,24 @@ def _from_database(place: Place) -> list[RecordedRun]:
             )
     except sqlite3.Error as error:
         raise HistoryError(f"The run history ‘{database}’ cannot be read: {error}.") from None
-    folder = place.artifacts
     return [
         _of_mlflow(
             (run_id, name, status, started, ended),
             settings.get(run_id, {}),
             metrics.get(run_id, {}),
             tags.get(run_id, {}),
-            None if folder is None else folder / run_id / "artifacts",
+            place.artifacts / run_id / "artifacts" if place.is_own else _local(uri),
         )
-        for run_id, name, status, started, ended in rows
+        for run_id, name, status, started, ended, uri in rows
         if _ID in tags.get(run_id, {})
     ]
+
+
+def _local(uri: str) -> Path | None:
+    """The folder that a URI of MLflow's means; None where it is not on this machine."""
+    if uri.startswith("file:"):
+        return Path(url2pathname(urlsplit(uri).path))
+    return None if "://" in uri else Path(uri)
 
 
 def _from_server(place: Place) -> list[RecordedRun]:
@@ -228,7 +242,7 @@ def _from_server(place: Place) -> list[RecordedRun]:
             found: list[Run] = tracking.all_runs(client, place)
     except Exception as error:
         raise HistoryError(
-            f"The tracking server {place.shown} does not answer: {place.hide(str(error))}"
+            f"The tracking server {place.shown} does not answer: {without_secrets(str(error))}"
         ) from None
     return [
         _of_mlflow(

@@ -6,7 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
+
+from foveate.files import printable
+from foveate.history.secrets import without_secrets
 
 Kind = Literal["train", "evaluate", "score", "tune"]
 Status = Literal["running", "finished", "failed"]
@@ -45,8 +48,8 @@ class Record:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As text, for a file."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """As text, for a file: without passwords, and with names that any program can read."""
+        return json.dumps(_clean(asdict(self)), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -78,3 +81,13 @@ class Outcome:
     settings: Mapping[str, str]
     tags: Mapping[str, str]
     write_artifacts: Callable[[Path], None]
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_secrets(printable(value))
+    if isinstance(value, dict):
+        return {_clean(name): _clean(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner) for inner in value]
+    return value

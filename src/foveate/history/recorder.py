@@ -14,6 +14,7 @@ from pathlib import Path
 from foveate.files import write_bytes
 from foveate.history.outbox import Entry, waiting
 from foveate.history.place import Place
+from foveate.history.secrets import without_secrets
 
 
 def main(arguments: list[str]) -> int:
@@ -27,16 +28,34 @@ def main(arguments: list[str]) -> int:
     uri, experiment = (os.environ[f"MLFLOW_{name}"] for name in ("TRACKING_URI", "EXPERIMENT_NAME"))
     place = Place(Path(folder), uri, experiment)
     for run in runs:
-        _announce(place, Entry(Path(run)))
+        entry = Entry(Path(run))
+        _announce(place, entry)
         sys.stdin.buffer.read()  # ends when the run does
-    send_all(place)
-    return 0
+        if not _send(place, entry, ended=time.time()):
+            return 1  # nor will it take the others
+    return 0 if send_all(place) else 1
 
 
-def send_all(place: Place) -> None:
-    """Send every run in the outbox that nobody works on."""
-    for entry in waiting(place.outbox):
-        _send(place, entry)
+def send_all(place: Place) -> bool:
+    """Send every run in the outbox that nobody works on.
+
+    Returns:
+        Whether all of them arrived; the first that does not ends it.
+    """
+    from filelock import FileLock
+
+    entries = waiting(place.outbox)
+    if not entries:
+        return True
+    lock = FileLock(place.outbox / "sweep.lock", mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except OSError:
+        return False  # somebody is at it
+    try:
+        return all(_send(place, entry) for entry in entries)
+    finally:
+        lock.release()
 
 
 def _announce(place: Place, entry: Entry) -> None:
@@ -50,28 +69,31 @@ def _announce(place: Place, entry: Entry) -> None:
         tracking.begin(client, place, record)
 
 
-def _send(place: Place, entry: Entry) -> None:
+def _send(place: Place, entry: Entry, ended: float | None = None) -> bool:
+    """Send a run, unless somebody works on it; whether that may be tried with others, too."""
     from foveate.history import tracking
 
     lock = entry.lock()
     try:
         lock.acquire(timeout=0)
-    except (OSError, TimeoutError):
-        return  # somebody works on it
+    except OSError:
+        return True
     try:
-        record = entry.settle()
+        record = entry.settle(ended)
         if record is None:
-            return
+            return True
         with tracking.connected(place, patient=True) as client:
             tracking.send(client, place, record, entry.artifacts)
         entry.delete()
     except Exception as error:
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        said = without_secrets(f"{now} {type(error).__name__}: {error}\n")
         with suppress(OSError):
-            now = time.strftime("%Y-%m-%d %H:%M:%S")
-            said = place.hide(f"{now} {type(error).__name__}: {error}\n")
             write_bytes(entry.failure, said.encode())
+        return False
     finally:
         lock.release()
+    return True
 
 
 if __name__ == "__main__":

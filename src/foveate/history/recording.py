@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,12 @@ class Recording:
 
 @contextmanager
 def recording(
-    place: Place | None, kind: Kind, source: str, *, label: str = ""
+    place: Place | None,
+    kind: Kind,
+    source: str,
+    settings: Mapping[str, str],
+    *,
+    label: str = "",
 ) -> Iterator[Recording]:
     """Within, a run works; what it comes to is on record afterwards.
 
@@ -62,6 +67,7 @@ def recording(
         place: where runs are kept; None: nowhere.
         kind: the verb.
         source: what it works on.
+        settings: all of them, as far as they are known when it begins.
         label: ends the name of the run; the verb where empty.
     """
     run_id = uuid.uuid4().hex
@@ -69,10 +75,13 @@ def recording(
     if place is None:
         yield run
         return
-    record = _begin(run_id, run.name, kind, source)
-    entry = Entry(place.outbox / record.id)
-    lock = _open(entry, record)
-    helper = _spawn(place, entry.folder) if lock is not None else None
+    record = Record(run_id, kind, run.name, source, time.time(), settings=dict(settings))
+    entry = Entry(place.outbox / run_id)
+    lock = helper = None
+    with suppress(Exception):
+        record = replace(record, tags=_tags())
+        lock = _open(entry, record)
+        helper = _spawn(place, entry.folder)
     try:
         yield run
     except BaseException as error:
@@ -81,9 +90,11 @@ def recording(
     else:
         record = replace(record, status="finished")
     finally:
-        record = replace(record, ended=time.time())
         if lock is not None:
-            _close(entry, record, run._outcome, lock)
+            try:
+                _close(entry, replace(record, ended=time.time()), run._outcome)
+            finally:
+                lock.release()
         if helper is not None:
             _let_go(helper)
 
@@ -98,9 +109,10 @@ def send_waiting(place: Place) -> str | None:
     failures = [text for entry in entries if (text := entry.why_not_sent())]
     if not failures:
         return None
+    many = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
     return (
-        f"{len(failures)} of these runs are kept in {place.outbox} until {place.shown} takes them "
-        f"({failures[-1]})."
+        f"{many} could not be sent to {place.shown} yet and is kept in {place.outbox}; the next "
+        f"command tries again. The last try: {failures[-1]}"
     )
 
 
@@ -110,22 +122,19 @@ def run_name(label: str, run_id: str | None = None) -> str:
     return time.strftime(f"%Y%m%d-%H%M%S-{label}-{run_id[:4]}")
 
 
-def _begin(run_id: str, name: str, kind: Kind, source: str) -> Record:
+def _tags() -> dict[str, str]:
     tags = facts(Path.cwd())
     if Path(sys.argv[0]).stem == "foveate" or sys.argv[0].endswith("foveate/__main__.py"):
         tags["command"] = shlex.join(["foveate", *sys.argv[1:]])
-    return Record(run_id, kind, name, source, time.time(), tags=tags)
+    return tags
 
 
-def _open(entry: Entry, record: Record) -> BaseFileLock | None:
-    """The entry in the outbox, locked; None where the disk refuses: the run is worth more."""
-    try:
-        entry.folder.mkdir(parents=True, exist_ok=True)
-        lock = entry.lock()
-        lock.acquire(timeout=0)
-        entry.write(record)
-    except OSError:
-        return None
+def _open(entry: Entry, record: Record) -> BaseFileLock:
+    """The entry in the outbox, locked."""
+    entry.folder.mkdir(parents=True, exist_ok=True)
+    lock = entry.lock()
+    lock.acquire(timeout=0)
+    entry.write(record)
     return lock
 
 
@@ -135,7 +144,8 @@ def _spawn(place: Place, *runs: Path) -> subprocess.Popen[bytes] | None:
     apart: dict[str, Any] = (
         {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
     )
-    command = [sys.executable, "-m", "foveate.history.recorder"]
+    # -P: modules in the folder that somebody works in are not ours to run.
+    command = [sys.executable, "-P", "-m", "foveate.history.recorder"]
     command += [str(place.folder), *map(str, runs)]
     # Not in the command: everybody on the machine sees that, and a URI may hold a password.
     environment = {
@@ -156,24 +166,27 @@ def _spawn(place: Place, *runs: Path) -> subprocess.Popen[bytes] | None:
         return None
 
 
-def _close(entry: Entry, record: Record, outcome: Outcome | None, lock: BaseFileLock) -> None:
-    """Put what came out into the outbox, and let others have it."""
-    try:
-        if outcome is not None:
-            entry.artifacts.mkdir(exist_ok=True)
-            outcome.write_artifacts(entry.artifacts)
-            record = replace(
-                record,
-                metrics=dict(outcome.metrics),
-                series={name: list(values) for name, values in outcome.series.items()},
-                settings=dict(outcome.settings),
-                tags={**record.tags, **outcome.tags},
-            )
-    except Exception as error:
-        record = replace(record, tags={**record.tags, "record.incomplete": repr(error)})
-    with suppress(OSError):
+def _close(entry: Entry, record: Record, outcome: Outcome | None) -> None:
+    """Put what came out into the outbox: the numbers first, as files are more likely to fail."""
+    if outcome is not None:
+        record = replace(
+            record,
+            metrics=dict(outcome.metrics),
+            series={name: list(values) for name, values in outcome.series.items()},
+            settings={**record.settings, **outcome.settings},
+            tags={**record.tags, **outcome.tags},
+        )
+    with suppress(Exception):
         entry.write(record)
-    lock.release()
+    if outcome is None:
+        return
+    try:
+        entry.artifacts.mkdir(parents=True, exist_ok=True)
+        outcome.write_artifacts(entry.artifacts)
+    except Exception as error:
+        incomplete = {**record.tags, "record.incomplete": repr(error)}
+        with suppress(Exception):
+            entry.write(replace(record, tags=incomplete))
 
 
 def _let_go(helper: subprocess.Popen[bytes]) -> None:

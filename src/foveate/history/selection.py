@@ -6,6 +6,8 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
 
 from foveate.errors import SettingsError
 from foveate.history.reading import RecordedRun
@@ -32,7 +34,7 @@ class Condition:
         name: of a setting, a metric, or of `name`, `kind`, `status`, `source`, `reason`,
             `started`, `seconds`.
         operator: one of >= <= != = > <.
-        value: to compare with; as numbers where both are numbers.
+        value: to compare with; as numbers where both are numbers; `started` with a date.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Condition:
         if found is None:
             return False
         left, right = _number(found), _number(self.value)
+        if self.name == "started" and right is None:
+            right = _seconds(self.value)
         if left is not None and right is not None:
             return _OPERATORS[self.operator](left, right)
         if self.operator in ("=", "!="):
@@ -100,6 +104,30 @@ def value_of(run: RecordedRun, name: str) -> str | float | None:
         found: str | float | None = getattr(run, name)
         return found
     return None
+
+
+def check_names(runs: Iterable[RecordedRun], names: Iterable[str]) -> None:
+    """Say so where no run has a setting, metric or attribute of a name.
+
+    Raises:
+        SettingsError: the name, and those that are spelled like it.
+    """
+    known = set(_ATTRIBUTES)
+    for run in runs:
+        known |= run.metrics.keys() | run.settings.keys()
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            meant = f" Did you mean ‘{close[0]}’?" if close else ""
+            raise SettingsError(f"No run has a metric or setting called ‘{name}’.{meant}")
+
+
+def _seconds(text: str) -> float | None:
+    """A date such as 2026-11-21 or 2026-11-21T10:15 as seconds since 1970."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _rank(value: str | float | None) -> tuple[bool, float, str]:

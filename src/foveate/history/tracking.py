@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +26,19 @@ ID, KIND, SOURCE, REASON = "foveate.id", "foveate.kind", "foveate.source", "fove
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED"}
 _MOST_METRICS, _MOST_PARAMS, _MOST_TAGS = 1000, 100, 100  # that a server takes at once
 _LONGEST = 5000  # of a parameter or tag, in characters
-_NOT_IN_NAMES = re.compile(r"[^\w.:/ -]")
+_NAME = re.compile(r"[\w. -]{1,250}")
 _PAGE = 1000
+
+_HAS_TABLES = "SELECT name FROM sqlite_master WHERE name = 'experiments'"
+_MOVE_RUNS = (
+    "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE experiment_id IN "
+    "(SELECT experiment_id FROM experiments "
+    "WHERE artifact_location LIKE 'file:%/runs' AND artifact_location != ?)"
+)
+_MOVE_EXPERIMENTS = (
+    "UPDATE experiments SET artifact_location = ? "
+    "WHERE artifact_location LIKE 'file:%/runs' AND artifact_location != ?"
+)
 
 
 @contextmanager
@@ -33,26 +47,58 @@ def connected(place: Place, *, patient: bool) -> Iterator[MlflowClient]:
 
     Args:
         place: where.
-        patient: try again for a while where a server does not answer.
+        patient: give a server more time to answer. One that does not gets the run later.
     """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20" if patient else "5")
-    # A server that does not answer now gets the run later.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1" if patient else "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    from mlflow.tracking import MlflowClient
+    with _our_ways(patient=patient):
+        from mlflow.tracking import MlflowClient
 
-    if place.database is None:
-        yield MlflowClient(place.uri, place.uri)
+        if place.database is None:
+            yield MlflowClient(place.uri, place.uri)
+            return
+        from filelock import FileLock
+
+        place.outbox.mkdir(parents=True, exist_ok=True)
+        # Tables must not be made twice at once, and SQLite has one writer.
+        with FileLock(place.outbox / "database.lock", mode=0o666):
+            if place.is_own:
+                _move_along(place)
+            yield MlflowClient(place.uri, place.uri)
+
+
+@contextmanager
+def _our_ways(*, patient: bool) -> Iterator[None]:
+    """Within, MLflow is quiet, tells nobody, and does not try again for minutes."""
+    wanted = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20" if patient else "5",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1" if patient else "0",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    }
+    changed = [name for name in wanted if name not in os.environ]
+    loggers = {name: logging.getLogger(name) for name in ("mlflow", "alembic")}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    try:
+        os.environ.update({name: wanted[name] for name in changed})
+        for logger in loggers.values():
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for name in changed:
+            os.environ.pop(name, None)
+        for name, logger in loggers.items():
+            logger.setLevel(levels[name])
+
+
+def _move_along(place: Place) -> None:
+    """Let our own database know where its files are: a project may have been moved or copied."""
+    database = place.database
+    if database is None or not database.is_file():
         return
-    from filelock import FileLock
-
-    place.outbox.mkdir(parents=True, exist_ok=True)
-    # Making and migrating the tables must not happen twice at once, and SQLite has one writer.
-    with FileLock(place.outbox / "database.lock"):
-        yield MlflowClient(place.uri, place.uri)
+    here = place.artifacts.as_uri()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        if connection.execute(_HAS_TABLES).fetchone() is not None:
+            connection.execute(_MOVE_RUNS, (here, here))
+            connection.execute(_MOVE_EXPERIMENTS, (here, here))
 
 
 def begin(client: MlflowClient, place: Place, record: Record) -> str:
@@ -93,7 +139,12 @@ def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) ->
     for part in _parts([RunTag(k, _short(v)) for k, v in tags.items()], _MOST_TAGS):
         client.log_batch(run_id, tags=part)
     if artifacts.is_dir() and any(artifacts.iterdir()):
-        client.log_artifacts(run_id, str(artifacts))
+        if place.is_own:
+            # Not by MLflow's word: an experiment of the same name may keep its files elsewhere.
+            there = place.artifacts / run_id / "artifacts"
+            shutil.copytree(artifacts, there, dirs_exist_ok=True)
+        else:
+            client.log_artifacts(run_id, str(artifacts))
     # Last: a run that says it is finished has everything.
     client.set_terminated(run_id, _STATUS[record.status], _milliseconds(ended))
 
@@ -122,7 +173,7 @@ def _experiment(client: MlflowClient, place: Place) -> str:
     found = client.get_experiment_by_name(place.experiment)
     if found is not None:
         return str(found.experiment_id)
-    where = None if place.artifacts is None else place.artifacts.as_uri()
+    where = place.artifacts.as_uri() if place.is_own else None
     try:
         return str(client.create_experiment(place.experiment, artifact_location=where))
     except Exception:
@@ -134,17 +185,14 @@ def _experiment(client: MlflowClient, place: Place) -> str:
 
 
 def _numbers(record: Record) -> Iterator[tuple[str, Sequence[float]]]:
-    """Metrics and series, by names that MLflow takes and that stay different."""
-    single: Mapping[str, Sequence[float]] = {k: (v,) for k, v in record.metrics.items()}
-    taken: set[str] = set()
-    for name, values in [*single.items(), *record.series.items()]:
-        plain = _NOT_IN_NAMES.sub("_", name)[:240]
-        unique = plain
-        number = 2
-        while unique in taken:
-            unique, number = f"{plain} {number}", number + 1
-        taken.add(unique)
-        yield unique, values
+    """Metrics and series, those whose names MLflow takes."""
+    yield from ((name, (value,)) for name, value in record.metrics.items() if _is_name(name))
+    yield from ((name, values) for name, values in record.series.items() if _is_name(name))
+
+
+def _is_name(name: str) -> bool:
+    """Whether MLflow takes a metric of that name (`outcomes` gives labels such names)."""
+    return bool(_NAME.fullmatch(name)) and posixpath.normpath(name) == name
 
 
 def _short(text: str) -> str:
