@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import accuracy, backbones, history, race, refine, scale, speed, start
+from benchmarks import accuracy, backbones, history, race, refine, scale, speed, start, tune
 from benchmarks.common import DATA, RESULTS, ROOT, Bar, machine
 
 BENCHMARKS = {
@@ -22,6 +22,7 @@ BENCHMARKS = {
     **refine.BENCHMARKS,
     "race": race.main,
     "history": history.main,
+    "tune": tune.main,
 }
 
 

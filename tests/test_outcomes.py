@@ -15,10 +15,12 @@ from foveate.outcomes import (
     metric_names,
     score_outcome,
     training_outcome,
+    tuning_outcome,
 )
 from foveate.predictions import read_predictions
 from foveate.results import evaluation_report, training_report
 from foveate.settings import Settings
+from foveate.tuning import tune
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +140,17 @@ def test_labels_in_names_of_metrics() -> None:
     assert len(set(found.values())) == len(labels)
     assert (found["a/b"], found["a:b"], found["été"]) == ("a_b", "a_b 2", "été")
     assert all(0 < len(name) <= 155 and "/" not in name for name in found.values())
+
+
+def test_a_tuning(patterns: Path, tmp_path: Path) -> None:
+    settings = Settings(c=(1.0,))
+    tuning = tune(patterns, settings, resolutions=(64,), classifiers=("svm",))
+    made = tuning_outcome(tuning, report=None)
+    assert made.metrics["accuracy"] == tuning.evaluation.accuracy.value
+    assert (made.metrics["candidates"], made.metrics["tried"]) == (1, 1)
+    assert made.settings["resolution"] == "64"
+    assert made.tags["reproduce"] == tuning.command()
+    made.write_artifacts(tmp_path)
+    assert "<html" in (tmp_path / "tune.html").read_text()
+    assert json.loads((tmp_path / "tune.json").read_text())["command"] == tuning.command()
+    assert (tmp_path / "model.onnx").is_file()

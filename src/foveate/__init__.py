@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from foveate.api import Features, Run, evaluate, featurize, load, refine, runs, train
+    from foveate.api import Features, Run, evaluate, featurize, load, refine, runs, train, tune
     from foveate.classifier import Classifier, Prediction
     from foveate.errors import (
         BackboneError,
@@ -57,6 +57,7 @@ _HOME = {
     "refine": "api",
     "runs": "api",
     "train": "api",
+    "tune": "api",
 }
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "refine",
     "runs",
     "train",
+    "tune",
 ]
 
 

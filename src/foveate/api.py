@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,13 @@ from foveate import pipeline
 from foveate.classifier import Classifier, load_classifier
 from foveate.evaluation import Evaluation, ReportDetails, write_report
 from foveate.history import RecordedRun, find_place, list_runs, recording
-from foveate.outcomes import evaluation_outcome, training_outcome
+from foveate.outcomes import evaluation_outcome, training_outcome, tuning_outcome
 from foveate.predictions import Predictions
 from foveate.results import evaluation_report, training_json, training_report
 from foveate.settings import make_settings
+
+if TYPE_CHECKING:
+    from foveate.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,50 @@ def refine(source: str | Path, *, limit: int | None = None, **settings: object) 
         FoveateError: one of its kinds, with a sentence that says what to do.
     """
     return train(source, limit=limit, **{"classifier": "dnn", **settings})
+
+
+def tune(
+    source: str | Path,
+    *,
+    minutes: float = 10.0,
+    backbones: Sequence[str] = (),
+    resolutions: Sequence[int] = (),
+    classifiers: Sequence[str] = (),
+    limit: int | None = None,
+    **settings: object,
+) -> Tuning:
+    """Find the backbone, the resolution and the head that suit the images of a source.
+
+    Args:
+        source: a project, a folder with one subfolder per label, or a table.
+        minutes: what it may take; the same call goes on where one that was stopped ended.
+        backbones: names of those to try; all that are here, where none is named.
+        resolutions: pixels a side to try; 224, 320, 448 and 896 as far as the images have the
+            detail, where none is named.
+        classifiers: heads to try; svm, logistic and forest where none is named.
+        limit: use at most so many images.
+        settings: any other field of `foveate.Settings`.
+
+    Raises:
+        FoveateError: one of its kinds, with a sentence that says what to do.
+    """
+    from foveate.tuning import tune as search
+
+    made = make_settings(_project(source), flags=settings)
+    place = find_place(_project(source), made.tracking)
+    known = made.as_text() | {"limit": str(limit), "minutes": str(minutes)}
+    with recording(place, "tune", str(source), known) as record:
+        found = search(
+            source,
+            made,
+            minutes=minutes,
+            backbones=backbones,
+            resolutions=resolutions,
+            classifiers=classifiers,
+            limit=limit,
+        )
+        record.finish(tuning_outcome(found, report=None))
+    return found
 
 
 def evaluate(

@@ -198,7 +198,7 @@ def prepare(
     with watch.stage("load"):
         workspace = open_workspace(source)
         store = FactStore(workspace)
-        featurizer = _featurizer(extractor, workspace, settings) if extractor else None
+        featurizer = open_featurizer(extractor, workspace, settings) if extractor else None
     with watch.stage(stage):
         catalog, rate = featurize(
             source,
@@ -233,7 +233,8 @@ def split_catalog(source: Source, catalog: Catalog, settings: Settings) -> tuple
     return duplicates, split
 
 
-def _featurizer(extractor: Extractor, workspace: Workspace, settings: Settings) -> Featurizer:
+def open_featurizer(extractor: Extractor, workspace: Workspace, settings: Settings) -> Featurizer:
+    """The network of an extractor, and the cache of its features in a workspace."""
     network = open_network(
         extractor.onnx_bytes,
         resolution=extractor.resize.resolution,

@@ -46,6 +46,26 @@ def test_what_the_search_saw_is_kept() -> None:
     assert forest.search == ()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_which_images_were_right_while_held_out_is_kept(kind: HeadKind) -> None:
+    features, labels = clusters(120, 30, 3, spread=2.5)
+    groups = np.arange(120)
+    groups[3] = 0  # a copy, which the bags of a forest would straddle
+    head = fit_head(features, labels, kind=kind, groups=groups, trees=64)
+    assert head.held_out_right is not None
+    assert head.held_out_right.shape == (120,)
+    assert np.isnan(head.held_out_right).nonzero()[0].tolist() == [0, 3] * (kind == "forest")
+    assert np.nanmean(head.held_out_right) == pytest.approx(head.held_out_accuracy, abs=0.01)
+
+
+def test_where_nothing_is_held_out_nothing_is_known() -> None:
+    features, labels = clusters(30, 20, 3)
+    alone = np.flatnonzero((labels != "a") | (np.arange(30) == 0))
+    head = fit_head(features[alone], labels[alone])
+    assert head.held_out_accuracy is None
+    assert head.held_out_right is None
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(KINDS))
 def test_the_length_of_features_says_nothing(seed: int, kind: HeadKind) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -55,6 +55,8 @@ class Head:
         search: what the search over C saw; empty where there was none.
         held_out_accuracy: accuracy in [0, 1] on training images that the fit did not see (mean
             over the folds; out of bag for a forest); None where none could be held out.
+        held_out_right: (n,) float32, the same image by image: the share of the fits without it
+            that were right; NaN for an image that was not held out. None where none was.
     """
 
     kind: HeadKind | Literal["dnn"]
@@ -64,6 +66,7 @@ class Head:
     temperature: float
     search: tuple[SearchPoint, ...]
     held_out_accuracy: float | None
+    held_out_right: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (n, K) float32 of (n, d) float32 features, which need not be normalised."""
@@ -139,13 +142,14 @@ def fit_head(
     repeats = _REPEATS if len(codes) < _SMALL else 1
     part = _rows_to_search(codes, group, folds, seed)
     dealt, held = _deal(codes, group, part, held_out, folds=folds, repeats=repeats, seed=seed)
-    found = None
+    found = right = None
     if dealt is not None:
         searched = Rows(codes[part], len(names), row_weights[part], dealt)
         loss = _LINEAR[kind].loss
         found = search_c(Basis.of(unit[part]), searched, loss=loss, c_grid=c_grid, held=held)
         unseen = slice(None) if held is None else np.isin(dealt[0], held)
         temperature = fit_temperature(found.scores[unseen], codes[part][unseen])
+        right = _spread(found.right[unseen], part[unseen], len(codes))
     basis = Basis.of(unit)
     del unit  # the basis holds a copy; on 30,000 images each is 150 MB
     whole = Rows.in_one_fold(codes, len(names), row_weights)
@@ -159,6 +163,7 @@ def fit_head(
         temperature=temperature if found else DEFAULT_TEMPERATURE[kind],
         search=found.points if found else (),
         held_out_accuracy=max(point.accuracy for point in found.points) if found else None,
+        held_out_right=right,
     )
 
 
@@ -207,12 +212,21 @@ def _fit_forest(
 ) -> Head:
     estimator = fit_forest(unit, codes, class_weight=class_weight, trees=trees, seed=seed)
     alone = np.bincount(group)[group] == 1
-    temperature, accuracy = DEFAULT_TEMPERATURE["forest"], None
+    temperature, accuracy, right = DEFAULT_TEMPERATURE["forest"], None, None
     if alone.any():
         held_out = log_shares(estimator.oob_decision_function_[alone])
         temperature = fit_temperature(held_out, codes[alone])
-        accuracy = float((held_out.argmax(1) == codes[alone]).mean())
-    return Head("forest", names, None, estimator, temperature, (), accuracy)
+        hits = held_out.argmax(1) == codes[alone]
+        accuracy = float(hits.mean())
+        right = _spread(hits.astype(np.float32), np.flatnonzero(alone), len(codes))
+    return Head("forest", names, None, estimator, temperature, (), accuracy, right)
+
+
+def _spread(values: NDArray[np.float32], rows: NDArray[np.intp], n: int) -> NDArray[np.float32]:
+    """Values of some of n rows as (n,) float32, NaN for the others."""
+    every = np.full(n, np.nan, np.float32)
+    every[rows] = values
+    return every
 
 
 def _check_settings(kind: str, c_grid: Sequence[float], folds: int, trees: int) -> None:

@@ -48,11 +48,14 @@ class Search:
         points: every C that was tried, ascending.
         scores: (n, K) float32, at the best C: each row scored by the fit of the first deal
             that did not see it.
+        right: (n,) float32, at the best C: share of the deals in which the fit that did not see
+            a row gave its label.
     """
 
     c: float
     points: tuple[SearchPoint, ...]
     scores: NDArray[np.float32]
+    right: NDArray[np.float32]
 
 
 def search_c(
@@ -70,7 +73,8 @@ def search_c(
         rows: labels, weights, and folds as `deal_folds` numbers them.
         loss: what to minimise.
         c_grid: the values to try.
-        held: the folds to hold out; all, where None. `Search.scores` is 0 for rows of others.
+        held: the folds to hold out; all, where None. For rows of others `Search.scores` is 0 and
+            `Search.right` means nothing.
     """
     folds = np.arange(rows.folds.max() + 1) if held is None else held
     problems: Loss = loss.of(rows, folds)
@@ -82,18 +86,16 @@ def search_c(
         )
         weights = found.weights
         scores = _held_out_scores(basis, rows, folds, weights.reshape(len(folds), -1, basis.size))
-        points.append(_point(c, scores, rows, folds))
+        right = scores.argmax(2) == rows.codes
+        points.append(_point(c, right, rows, folds))
         # The first of equals stays, which is the smallest.
         if points[-1] is max(points, key=lambda point: point.accuracy):
-            best_c, best_scores = c, scores[0]
-    return Search(best_c, tuple(points), best_scores)
+            best_c, best_scores, best_right = c, scores[0], right.mean(0, dtype=np.float32)
+    return Search(best_c, tuple(points), best_scores, best_right)
 
 
-def _point(
-    c: float, scores: NDArray[np.float32], rows: Rows, folds: NDArray[np.intp]
-) -> SearchPoint:
-    """How well (repeats, n, K) held-out scores tell the labels, fold by fold."""
-    right = scores.argmax(2) == rows.codes
+def _point(c: float, right: NDArray[np.bool_], rows: Rows, folds: NDArray[np.intp]) -> SearchPoint:
+    """How often (repeats, n) held-out rows were right, fold by fold."""
     by_fold = [float(right[rows.folds == fold].mean()) for fold in folds]
     deviation = float(np.std(by_fold, ddof=1)) if len(by_fold) > 1 else 0.0
     n = int(np.isin(rows.folds[0], folds).sum())

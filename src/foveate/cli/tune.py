@@ -1,0 +1,139 @@
+"""`foveate tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foveate.cli import options
+from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
+from foveate.cli.shared import check_can_write, find_project, name_refused
+
+if TYPE_CHECKING:
+    from foveate.tuning import Tuning
+
+
+def tune(
+    source: options.SourceArgument,
+    minutes: Annotated[float, typer.Option(help="what it may take")] = 10.0,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="a backbone to try; repeatable [default: all that are here]", show_default=False
+        ),
+    ] = None,
+    resolution: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="pixels a side to try; repeatable [default: 224, 320, 448, 896, as far as the "
+            "images have the detail]",
+            show_default=False,
+        ),
+    ] = None,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="svm, logistic or forest; repeatable [default: all three]", show_default=False
+        ),
+    ] = None,
+    split: options.SplitBy = None,
+    test_share: options.TestShare = None,
+    test_list: options.TestList = None,
+    exclude: options.Exclude = None,
+    seed: options.Seed = None,
+    limit: options.Limit = None,
+    workers: options.Workers = None,
+    assignments: options.Assignments = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="where the HTML page goes [default: tune.html; in a project reports/RUN.html]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    _debug: options.Debug = False,
+) -> None:
+    """Try backbones, resolutions and heads on SOURCE: accuracy against images/s."""
+    from foveate.history import find_place, recording
+    from foveate.outcomes import tuning_outcome
+    from foveate.settings import make_settings
+    from foveate.tuning import tune as search
+
+    project = find_project(source)
+    settings = make_settings(
+        project,
+        assignments or (),
+        {
+            "split": split,
+            "test_share": test_share,
+            "test_list": str(test_list) if test_list else None,
+            "exclude": tuple(exclude) if exclude else None,
+            "seed": seed,
+            "workers": workers,
+        },
+    )
+    check_can_write(report or (project / "reports" / "tune.html" if project else Path("tune.html")))
+    known = settings.as_text() | {"limit": str(limit), "minutes": str(minutes)}
+    with recording(find_place(project, settings.tracking), "tune", source, known) as record:
+        with ProgressBar(quiet=quiet) as progress:
+            found = search(
+                source,
+                settings,
+                minutes=minutes,
+                backbones=backbone or (),
+                resolutions=resolution or (),
+                classifiers=classifier or (),
+                limit=limit,
+                progress=progress,
+            )
+        if report is None:
+            report = Path("tune.html")
+            if project is not None:
+                report = project / "reports" / f"{record.name}.html"
+        found.report(report)
+        record.finish(tuning_outcome(found, report=report))
+    if as_json:
+        print_json({"report": str(report), **found.to_json()})
+    else:
+        _print(found, report)
+    if found.untried:
+        remark(
+            f"Note: the minutes did not suffice for {len(found.untried)} of "
+            f"{len(found.candidates)} settings; the same command goes on where it ended.",
+            quiet=quiet,
+        )
+    name_refused(found.training.prepared, quiet=quiet)
+
+
+def _print(found: Tuning, report: Path) -> None:
+    """The table and the few lines after it."""
+    from foveate.tuning.results import table_rows
+
+    print_table(
+        ["setting", "accuracy", "95 % interval", "images/s", ""],
+        [
+            [
+                str(row.tried.candidate),
+                percent(row.tried.judgement.accuracy.value),
+                f"{percent(row.tried.judgement.accuracy.low)} to "
+                f"{percent(row.tried.judgement.accuracy.high)}",
+                f"{row.tried.images_per_second:,.0f}",
+                row.marks,
+            ]
+            for row in table_rows(found)
+        ],
+    )
+    accuracy = found.evaluation.accuracy
+    print(
+        "\nAccuracy in the table is from cross-validation inside the training images.\n"
+        f"The chosen one ({found.chosen.candidate}) is right on {percent(accuracy.value)} of "
+        f"{accuracy.n} test images ({percent(accuracy.low)} to {percent(accuracy.high)}), "
+        f"{sum(found.seconds.values()):.1f} s in all.\n"
+        f"{found.outlook.sentence}\n\n"
+        f"Train it  {found.command()}\n"
+        f"Report    {report}"
+    )

@@ -1,0 +1,175 @@
+"""`foveate tune` as a person and as a program meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import draw_folder
+from foveate.cli import run
+
+SMALL = ("--resolution", "64", "--resolution", "96", "--set", "c=[0.1, 1.0]", "--set", "trees=64")
+
+
+def test_it_prints_a_table_and_writes_a_page(
+    patterns: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["tune", str(patterns), "--classifier", "svm", *SMALL]) == 0
+    out = capsys.readouterr().out
+    for words in ("95 % interval", "images/s", "chosen", "best trade-off", "test images"):
+        assert words in out
+    assert "<html" in (tmp_path / "tune.html").read_text()
+    command = next(line for line in out.splitlines() if line.startswith("Train it"))
+    assert run([*command.split()[3:], "--quiet"]) == 0 if "'" not in command else True
+
+
+def test_json_is_one_object(
+    patterns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "t.html"
+    arguments = ["tune", str(patterns), "--classifier", "logistic", *SMALL, "--json"]
+    assert run([*arguments, "--report", str(report)]) == 0
+    (text,) = capsys.readouterr().out.strip().splitlines()
+    found = json.loads(text)
+    assert found["report"] == str(report)
+    promised = {
+        "candidates",
+        "chosen",
+        "command",
+        "accuracy",
+        "accuracy_ci95",
+        "learning_curve",
+        "seconds",
+    }
+    assert promised <= set(found)
+    assert found["chosen"]["classifier"] == "logistic"
+    assert {"backbone", "resolution", "images_per_second", "state"} <= set(found["candidates"][0])
+
+
+def test_a_project_keeps_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = tmp_path / "project"
+    assert run(["new", str(project)]) == 0
+    draw_folder(project / "images", 6)
+    (project / "foveate.toml").write_text("resolution = 64\nc = [1.0]\n")
+    capsys.readouterr()
+    arguments = ["tune", str(project), "--resolution", "64", "--classifier", "svm", "--json"]
+    assert run(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert Path(found["report"]).parent == project / "reports"
+    assert list((project / ".foveate" / "tune").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--classifier", "dnn"], "is not searched"),
+        (["--classifier", "cnn"], "choose from svm, logistic, forest"),
+        (["--resolution", "3"], "resolution = 3"),
+        (["--backbone", "resnet9000"], "There is no backbone"),
+        (["--minutes", "0"], "needs some time"),
+        (["--minutes", "0.00001"], "run the same command again"),
+        (["--exclude", "dots", "--exclude", "checks"], "only one label"),
+    ],
+)
+def test_failures_are_one_sentence(
+    patterns: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["tune", str(patterns), *arguments, "--json"]) == 1
+    captured = capsys.readouterr()
+    assert words in json.loads(captured.out)["error"]
+    assert captured.err.startswith("Error: ")
+    assert "defect" not in captured.err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from foveate.cli import run; run(['tune', '--help'])\n"
+        "heavy = {'optuna', 'sklearn', 'torch', 'openvino'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+COUNT = 250
+
+
+def start(source: Path, cache: Path, report: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "foveate", "tune", str(source), "--json", *arguments]
+    return subprocess.Popen(
+        [*command, "--report", str(report)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"FOVEATE_CACHE": str(cache)},
+    )
+
+
+def result(process: subprocess.Popen[bytes]) -> dict[str, object]:
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def measures(found: dict[str, object]) -> dict[str, object]:
+    """What must not depend on having been killed, nor on how busy the machine was."""
+    candidates = [
+        {key: value for key, value in one.items() if key != "images_per_second"}
+        for one in found["candidates"]
+    ]
+    volatile = {"seconds", "report", "candidates"}
+    return {key: value for key, value in found.items() if key not in volatile} | {
+        "candidates": candidates
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_search_goes_on(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, how: signal.Signals
+) -> None:
+    source = draw_folder(tmp_path_factory.mktemp("many"), COUNT)
+    sizes = ("--resolution", "96", "--resolution", "224", "--resolution", "160")
+    expected = result(start(source, tmp_path / "calm", tmp_path / "calm.html", *sizes))
+
+    cache, report = tmp_path / "killed", tmp_path / "killed.html"
+    ends = []
+    for _ in range(6):
+        process = start(source, cache, report, *sizes)
+        before = len(list(cache.rglob("*")))
+        deadline = time.monotonic() + 60
+        while len(list(cache.rglob("*"))) < before + 5 and time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.communicate(timeout=60)
+        assert process.returncode in (-how, 130, 0)
+        ends.append(process.returncode)
+    assert any(ends)
+    found = result(start(source, cache, report, *sizes))
+    assert measures(found) == measures(expected)
+
+
+@pytest.mark.slow
+def test_the_minutes_hold(tmp_path: Path) -> None:
+    """Also within one long featurizing; and the same command then goes on."""
+    source = draw_folder(tmp_path / "many", 500)
+    arguments = ("--resolution", "96", "--resolution", "896", "--classifier", "svm")
+    begun = time.monotonic()
+    first = result(
+        start(source, tmp_path / "cache", tmp_path / "t.html", *arguments, "--minutes", "0.5")
+    )
+    assert time.monotonic() - begun < 30 + 10
+    assert first["untried"] == ["svm on efficientnet-lite0 at 896 px"]
+    assert first["chosen"]["resolution"] == 96

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foveate import pipeline
+from foveate.settings import Settings
+from foveate.tuning.budget import Budget, OutOfTime
+from foveate.tuning.candidates import Candidate
+from foveate.tuning.judging import Judge
+from foveate.tuning.memory import Memory
+from foveate.tuning.training_set import TrainingSet
+
+SVM = Candidate("efficientnet-lite0", 64, "svm")
+FOREST = Candidate("efficientnet-lite0", 64, "forest")
+
+
+def judge_of(data: TrainingSet, settings: Settings, **others: object) -> Judge:
+    memory = Memory(data.memory_folder(settings))
+    budget = others.get("budget", Budget(10))
+    judge = Judge(data, settings, [SVM, FOREST], memory, budget, others.get("progress"))
+    judge.images_per_second(SVM)
+    return judge
+
+
+@pytest.mark.parametrize("candidate", [SVM, FOREST])
+def test_judged_on_all_images_is_what_train_says_of_its_head(
+    patterns: Path, data: TrainingSet, small: Settings, candidate: Candidate
+) -> None:
+    found = judge_of(data, small).judge(candidate, 1.0)
+    head = pipeline.train(patterns, candidate.settings(small)).head
+    # The mean over images, where the head has the mean over folds.
+    assert found.accuracy.value == pytest.approx(head.held_out_accuracy, abs=0.02)
+    assert found.c == head.c
+    assert found.accuracy.n == len(data.rows) == 27
+
+
+def test_a_part_is_judged_on_its_images(data: TrainingSet, small: Settings) -> None:
+    found = judge_of(data, small).judge(SVM, 0.5)
+    assert 13 <= len(found.right) <= 15
+    assert not np.isnan(found.right).any()
+
+
+def test_what_is_known_is_not_computed_again(
+    data: TrainingSet, small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = judge_of(data, small)
+    rate, judged = first.images_per_second(SVM), first.judge(SVM, 1.0)
+    monkeypatch.setattr("foveate.tuning.judging.Extraction", None)
+    monkeypatch.setattr("foveate.tuning.judging.fit_part", None)
+    again = judge_of(data, small, budget=Budget(1e-9))
+    assert again.images_per_second(SVM) == rate
+    same = again.judge(SVM, 1.0)
+    np.testing.assert_array_equal(same.right, judged.right)
+    assert (same.c, same.seconds) == (judged.c, judged.seconds)
+
+
+def test_when_the_minutes_are_up_features_are_kept(
+    data: TrainingSet, small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr("foveate.tuning.budget.time.monotonic", lambda: now)
+    told: list[int] = []
+
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        nonlocal now
+        told.append(done)
+        now += 1000 * (done > 0)
+
+    judge = judge_of(data, small, progress=progress)
+    with pytest.raises(OutOfTime):
+        judge.judge(SVM, 1.0)
+    assert 0 < told[-1] < len(data.rows)
+    assert list(data.workspace.features.rglob("*.parquet"))
+
+
+def test_progress_is_over_all_candidates(data: TrainingSet, small: Settings) -> None:
+    told: list[tuple[str, int, int, str]] = []
+
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        told.append((stage, done, total, note))
+
+    judge = judge_of(data, small, progress=progress)
+    judge.judge(SVM, 1.0)
+    judge.note = "best so far"
+    judge.judge(FOREST, 1.0)
+    assert told[0] == ("tune", 0, 54, "")
+    assert told[-1] == ("tune", 27, 54, "best so far")

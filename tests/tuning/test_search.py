@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from foveate.tuning.budget import OutOfTime
+from foveate.tuning.candidates import Candidate
+from foveate.tuning.judgement import Judgement
+from foveate.tuning.search import Tried, search
+from foveate.tuning.subsets import SHARES
+
+CANDIDATES = tuple(Candidate("b", 100 + i, "svm") for i in range(8))
+
+
+class Judge:
+    """Gives candidates the accuracies it is told to, until it has judged so often."""
+
+    def __init__(self, accuracies: list[float], most: int = 1000) -> None:
+        self.accuracy = dict(zip(CANDIDATES, accuracies, strict=True))
+        self.judged: list[tuple[int, float]] = []
+        self.most = most
+
+    def images_per_second(self, candidate: Candidate) -> float:
+        return 1000 / candidate.resolution
+
+    def judge(self, candidate: Candidate, share: float) -> Judgement:
+        if len(self.judged) == self.most:
+            raise OutOfTime
+        self.judged.append((CANDIDATES.index(candidate), share))
+        n = round(400 * share)
+        right = (np.arange(n) < self.accuracy[candidate] * n).astype(np.float32)
+        if np.isnan(self.accuracy[candidate]):
+            right[:] = np.nan
+        return Judgement(right, np.arange(n), 1.0, 0.1)
+
+
+ACCURACIES = [0.6, 0.7, 0.5, 0.8, 0.65, 0.55, 0.9, 0.4]
+
+
+def test_the_better_half_goes_on() -> None:
+    judge = Judge(ACCURACIES)
+    found = list(search(CANDIDATES, SHARES, judge))
+    assert [one.state for one in found] == [
+        "complete",  # the first: nothing was better before
+        "complete",
+        "dropped",
+        "complete",
+        "dropped",
+        "dropped",
+        "complete",
+        "dropped",
+    ]
+    assert [one.share for one in found if one.state == "dropped"] == [0.25] * 4
+    assert judge.judged[:4] == [(0, 0.25), (0, 0.5), (0, 1.0), (1, 0.25)]
+
+
+def test_the_same_again() -> None:
+    one, other = (list(search(CANDIDATES, SHARES, Judge(ACCURACIES))) for _ in range(2))
+    assert [(a.candidate, a.share, a.state) for a in one] == [
+        (b.candidate, b.share, b.state) for b in other
+    ]
+
+
+def test_of_few_images_every_candidate_is_judged_on_all() -> None:
+    found = list(search(CANDIDATES, (1.0,), Judge(ACCURACIES)))
+    assert {one.state for one in found} == {"complete"}
+
+
+@pytest.mark.parametrize(("most", "states"), [(2, ["unfinished"]), (3, ["complete"]), (0, [])])
+def test_what_was_judged_is_handed_over_before_the_minutes_are_up(
+    most: int, states: list[str]
+) -> None:
+    found: list[Tried] = []
+    with pytest.raises(OutOfTime):
+        found.extend(search(CANDIDATES, SHARES, Judge(ACCURACIES, most)))
+    assert [one.state for one in found] == states
+
+
+def test_what_cannot_be_judged_is_dropped() -> None:
+    judge = Judge([0.5, float("nan"), *ACCURACIES[2:]])
+    assert list(search(CANDIDATES, SHARES, judge))[1].state == "dropped"
+    found = list(search(CANDIDATES, (1.0,), judge))[1]
+    assert not found.judgement.accuracy.known
+
+
+def test_optuna_says_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    with caplog.at_level(logging.DEBUG):
+        list(search(CANDIDATES, SHARES, Judge(ACCURACIES)))
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if "optuna" in record.name]
+    assert optuna.logging.get_verbosity() == before
