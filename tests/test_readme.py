@@ -36,6 +36,8 @@ def commands(language: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("foveate ")]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of PyTorch's own, where it is
 def test_every_command_line(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(commands("sh")) >= 6
     for command in commands("sh"):

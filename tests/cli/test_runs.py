@@ -12,6 +12,8 @@ from foveate.cli import run
 from foveate.history import Record, find_place
 from foveate.history.outbox import Entry, waiting
 
+pytestmark = pytest.mark.slow  # five commands and their records come first
+
 SMALL = ("--resolution", "64", "--quiet")
 
 

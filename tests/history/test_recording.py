@@ -120,6 +120,7 @@ def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
     assert [(point.step, point.value) for point in history] == [(0, 3.0), (1, 2.0), (2, 1.0)]
 
 
+@pytest.mark.slow
 def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with recording(place, "train", "photos/", {"seed": "1"}) as run:
         run.finish(outcome())
@@ -154,6 +155,7 @@ def test_a_run_that_raises_failed(place: Place) -> None:
     assert found.settings == {"seed": "1"}
 
 
+@pytest.mark.slow
 def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
     for error, said in (
         (ZeroDivisionError("x"), "ZeroDivisionError: x"),
@@ -193,6 +195,7 @@ def test_a_disk_that_refuses_does_not_fail_the_run(tmp_path: Path) -> None:
         run.finish(outcome())
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_written_do_not_fail_the_run(place: Place) -> None:
     def write(folder: Path) -> None:
         raise OSError("disk full")
@@ -206,6 +209,7 @@ def test_files_that_cannot_be_written_do_not_fail_the_run(place: Place) -> None:
     assert found.settings["classifier"] == "svm"
 
 
+@pytest.mark.slow
 def test_names_that_are_not_unicode_do_not_fail_the_run(place: Place) -> None:
     with recording(place, "train", "phot\udce9s", {}) as run:
         run.finish(outcome())
@@ -215,6 +219,7 @@ def test_names_that_are_not_unicode_do_not_fail_the_run(place: Place) -> None:
     assert "phot\\xe9s" in str(arrived(place, run.name).reason)
 
 
+@pytest.mark.slow
 def test_secrets_are_not_on_record(place: Place) -> None:
     source = "https://me:p@ss@store.net/photos?sig=abc"
     with recording(place, "train", source, {"model": source}) as run:
@@ -225,6 +230,7 @@ def test_secrets_are_not_on_record(place: Place) -> None:
     assert found.tags["reproduce"] == "foveate train 'https://store.net/photos?…' --seed 1"
 
 
+@pytest.mark.slow
 def test_modules_in_the_working_folder_are_not_run(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +244,7 @@ def test_modules_in_the_working_folder_are_not_run(
     assert not (tmp_path / "was run").exists()
 
 
+@pytest.mark.slow
 def test_a_project_that_moves_keeps_its_runs(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     with recording(place_in(old), "train", "photos/", {}) as before:
