@@ -114,6 +114,8 @@ def start(source: Path, cache: Path, report: Path, *arguments: str) -> subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"FOVEATE_CACHE": str(cache)},
+        # Shells let what they start in the background ignore Ctrl-C, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
