@@ -58,7 +58,7 @@ def print_training(training: Training, model: Path, report: Path) -> None:
     )
     if training.refinement is not None:
         _print_refinement(training, training.refinement)
-    print(f"Model   {model}\nReport  {report}")
+    print(f"Run     {training.name}\nModel   {model}\nReport  {report}")
 
 
 def _print_refinement(training: Training, refinement: Refinement) -> None:
