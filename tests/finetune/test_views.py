@@ -35,11 +35,10 @@ def as_images(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def test_views_are_an_eighth_smaller_in_whole_strides_of_networks() -> None:
-    assert [side_of_views(r) for r in (224, 256, 320, 448)] == [192, 224, 288, 384]
-    assert side_of_views(64) == 64
-    assert side_of_views(70) == 64
-    assert side_of_views(60) == 60  # never larger than what the classifier sees
-    assert side_of_views(224, fixed=224) == 224
+    assert [side_of_views(r) for r in (256, 320, 448, 1024)] == [224, 288, 384, 896]
+    # Small ones would lose detail.
+    assert [side_of_views(r) for r in (64, 70, 224, 240)] == [64, 70, 224, 224]
+    assert side_of_views(384, fixed=384) == 384
 
 
 def test_no_views_is_the_centre_to_the_pixel(pixels: torch.Tensor) -> None:
