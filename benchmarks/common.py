@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -99,9 +100,9 @@ class Finished:
     stdout: str
 
     @property
-    def json(self) -> dict[str, object]:
+    def json(self) -> dict[str, Any]:
         """The last line of stdout as JSON."""
-        result: dict[str, object] = json.loads(self.stdout.strip().splitlines()[-1])
+        result: dict[str, Any] = json.loads(self.stdout.strip().splitlines()[-1])
         return result
 
 

@@ -117,10 +117,10 @@ def _ours(folder: Path, seed: int) -> tuple[float, float]:
     flags += ["--set", f"minibatch={MINIBATCH}", "--seed", seed, "--json"]
     out = ["--out", folder / "model.onnx"]
     finished = foveate("train", SOURCE, *flags, *out, cache=folder / "cache")
-    return float(finished.json["accuracy"]), finished.seconds  # type: ignore[arg-type]
+    return float(finished.json["accuracy"]), finished.seconds
 
 
 def _theirs(name: str, folder: Path, seed: int) -> tuple[float, float]:
     script = ROOT / "benchmarks" / f"race_{name}.py"
     finished = run(sys.executable, script, folder, RESOLUTION, EPOCHS, MINIBATCH, seed)
-    return float(finished.json["accuracy"]), finished.seconds  # type: ignore[arg-type]
+    return float(finished.json["accuracy"]), finished.seconds

@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from fastai.data.external import set_seed  # type: ignore[import-not-found]
-from fastai.vision.all import (  # type: ignore[import-not-found]
+from fastai.data.external import set_seed
+from fastai.vision.all import (
     ImageDataLoaders,
     Resize,
     accuracy,

@@ -28,13 +28,13 @@ def main() -> Result:
                 cache=folder,
             )
         found = ran.json
-        chosen = "{classifier} at {resolution} px".format(**found["chosen"])  # type: ignore[arg-type]
+        chosen = "{classifier} at {resolution} px".format(**found["chosen"])
         defaults = {
             kind: pipeline.train(SOURCE, Settings(classifier=kind, seed=seed)).evaluation.accuracy
             for kind in HEADS
         }
         best = max(defaults, key=lambda kind: defaults[kind].value)
-        accuracy = 100 * found["accuracy"]  # type: ignore[operator]
+        accuracy = 100 * found["accuracy"]
         bars += [
             Bar(
                 f"fashion_texture, seed {seed}: test accuracy of what tune chose ({chosen})",
@@ -45,7 +45,7 @@ def main() -> Result:
             ),
             Bar(f"seed {seed}: wall time", ran.seconds, "s", 60 * MINUTES + LEAVE, at_least=False),
         ]
-        low, high = (100 * end for end in found["accuracy_ci95"])  # type: ignore[attr-defined]
+        low, high = (100 * end for end in found["accuracy_ci95"])
         rows.append(
             [
                 str(seed),

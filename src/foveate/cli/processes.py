@@ -48,7 +48,7 @@ def run_many(count: int, device: str) -> int:
     threads = str(max((os.cpu_count() or 1) // count, 1))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
     # Our own interpreter with our own arguments, and no shell.
-    process = subprocess.Popen(command, env=environment)  # noqa: S603
+    process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own words
     # What would end this program ends the others first: they have a session of their own.
     before = {end: signal.signal(end, lambda *_: process.terminate()) for end in _ENDING}
     try:

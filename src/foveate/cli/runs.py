@@ -150,7 +150,7 @@ def compare(
     check_can_write(report)
     place, recorded = _runs(project, quiet=quiet)
     found = compare_runs(place, [find_run(recorded, name) for name in runs])
-    write_comparison(report, found.runs)
+    write_comparison(report, found.runs, against_first=found.against_first)
     if as_json:
         print_json(found.to_json() | {"report": str(report)})
     else:

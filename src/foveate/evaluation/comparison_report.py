@@ -195,6 +195,7 @@ def write_comparison(
     path: Path | str,
     runs: Sequence[ComparedRun],
     *,
+    against_first: Sequence[Paired | DifferentTestSets] | None = None,
     title: str = "",
     load_bytes: Callable[[str], bytes] = load_image_bytes,
     seed: int = 0,
@@ -205,6 +206,7 @@ def write_comparison(
     Args:
         path: where the page goes; its folder is made.
         runs: at least two; up to six are easy to read.
+        against_first: how each but the first differs from it; None: found out here.
         title: heading of the page; without one, the names of the runs.
         load_bytes: gives the bytes of an image by its path in the first run's predictions; an
             image for which it raises becomes a placeholder.
@@ -216,7 +218,9 @@ def write_comparison(
     """
     if len(runs) < 2:
         raise ValueError(f"a comparison needs two runs, not {len(runs)}")
-    found = compare_with_first([run.predictions for run in runs], seed=seed, resamples=resamples)
+    found = against_first or compare_with_first(
+        [run.predictions for run in runs], seed=seed, resamples=resamples
+    )
     page = _render(runs, found, title, load_bytes)
     # A file name that is no valid Unicode must not lose the whole page.
     write_bytes(Path(path), page.encode("utf-8", "backslashreplace"))

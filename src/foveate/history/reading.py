@@ -17,14 +17,13 @@ from urllib.request import url2pathname
 from foveate.errors import HistoryError
 from foveate.history.outbox import KILLED, Entry, waiting
 from foveate.history.place import Place
-from foveate.history.record import Record
+from foveate.history.record import ID, KIND, REASON, SOURCE, Record
 from foveate.history.secrets import without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _LAST = re.compile(r"last(?:~(\d+))?")
-_ID, _KIND, _SOURCE, _REASON = "foveate.id", "foveate.kind", "foveate.source", "foveate.reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +222,7 @@ def _from_database(place: Place) -> list[RecordedRun]:
             place.artifacts / run_id / "artifacts" if place.is_own else _local(uri),
         )
         for run_id, name, status, started, ended, uri in rows
-        if _ID in tags.get(run_id, {})
+        if ID in tags.get(run_id, {})
     ]
 
 
@@ -259,7 +258,7 @@ def _from_server(place: Place) -> list[RecordedRun]:
             None,
         )
         for run in found
-        if _ID in run.data.tags
+        if ID in run.data.tags
     ]
 
 
@@ -271,15 +270,15 @@ def _of_mlflow(
     artifacts: Path | None,
 ) -> RecordedRun:
     run_id, name, status, started, ended = row
-    own = (_ID, _KIND, _SOURCE, _REASON)
+    own = (ID, KIND, SOURCE, REASON)
     return RecordedRun(
-        id=tags[_ID],
+        id=tags[ID],
         mlflow_id=run_id,
         name=name,
-        kind=tags.get(_KIND, ""),
+        kind=tags.get(KIND, ""),
         status=status.lower(),
-        reason=tags.get(_REASON),
-        source=tags.get(_SOURCE, ""),
+        reason=tags.get(REASON),
+        source=tags.get(SOURCE, ""),
         started=started / 1000,
         ended=None if ended is None else ended / 1000,
         settings=settings,

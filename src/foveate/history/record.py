@@ -11,6 +11,9 @@ from typing import Any, Literal, Self
 from foveate.files import printable
 from foveate.history.secrets import without_secrets
 
+ID, KIND, SOURCE, REASON = "foveate.id", "foveate.kind", "foveate.source", "foveate.reason"
+"""Tags of a run that are more than tags."""
+
 Kind = Literal["train", "evaluate", "score", "tune"]
 Status = Literal["running", "finished", "failed"]
 

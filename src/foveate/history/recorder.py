@@ -31,8 +31,7 @@ def main(arguments: list[str]) -> int:
         entry = Entry(Path(run))
         _announce(place, entry)
         sys.stdin.buffer.read()  # ends when the run does
-        if not _send(place, entry, ended=time.time()):
-            return 1  # nor will it take the others
+        _send(place, entry, ended=time.time())
     return 0 if send_all(place) else 1
 
 
@@ -40,9 +39,11 @@ def send_all(place: Place) -> bool:
     """Send every run in the outbox that nobody works on.
 
     Returns:
-        Whether all of them arrived; the first that does not ends it.
+        Whether all of them arrived.
     """
     from filelock import FileLock
+
+    from foveate.history import tracking
 
     entries = waiting(place.outbox)
     if not entries:
@@ -53,7 +54,13 @@ def send_all(place: Place) -> bool:
     except OSError:
         return False  # somebody is at it
     try:
-        return all(_send(place, entry) for entry in entries)
+        arrived = True
+        for entry in entries:
+            if not _send(place, entry):
+                arrived = False
+                if not tracking.answers(place):  # nor will it take the others
+                    break
+        return arrived
     finally:
         lock.release()
 
@@ -70,7 +77,7 @@ def _announce(place: Place, entry: Entry) -> None:
 
 
 def _send(place: Place, entry: Entry, ended: float | None = None) -> bool:
-    """Send a run, unless somebody works on it; whether that may be tried with others, too."""
+    """Send a run, unless somebody works on it; False where it was not taken."""
     from foveate.history import tracking
 
     lock = entry.lock()

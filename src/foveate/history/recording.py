@@ -111,8 +111,8 @@ def send_waiting(place: Place) -> str | None:
         return None
     many = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
     return (
-        f"{many} could not be sent to {place.shown} yet and is kept in {place.outbox}; the next "
-        f"command tries again. The last try: {failures[-1]}"
+        f"{many} could not be sent to {place.shown} yet, kept in {place.outbox}; the next command "
+        f"tries again. The last try: {failures[-1]}"
     )
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foveate.history.place import Place
-from foveate.history.record import Record
+from foveate.history.record import ID, KIND, REASON, SOURCE, Record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-ID, KIND, SOURCE, REASON = "foveate.id", "foveate.kind", "foveate.source", "foveate.reason"
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED"}
 _MOST_METRICS, _MOST_PARAMS, _MOST_TAGS = 1000, 100, 100  # that a server takes at once
 _LONGEST = 5000  # of a parameter or tag, in characters
@@ -147,6 +146,16 @@ def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) ->
             client.log_artifacts(run_id, str(artifacts))
     # Last: a run that says it is finished has everything.
     client.set_terminated(run_id, _STATUS[record.status], _milliseconds(ended))
+
+
+def answers(place: Place) -> bool:
+    """Whether the place can be talked to at all."""
+    try:
+        with connected(place, patient=False) as client:
+            client.search_experiments(max_results=1)
+    except Exception:
+        return False
+    return True
 
 
 def all_runs(client: MlflowClient, place: Place) -> list[Run]:

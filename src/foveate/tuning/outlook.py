@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from foveate.evaluation.comparison import points
 from foveate.evaluation.intervals import Estimate
 from foveate.tuning.choice import finished
 from foveate.tuning.judgement import difference
@@ -95,9 +96,5 @@ def look_ahead(chosen: Tried, tried: Sequence[Tried], continuation: Continuation
 
 
 def _points(gain: Estimate) -> str:
-    return f"{_signed(gain.value)} points ({_signed(gain.low)} to {_signed(gain.high)})"
-
-
-def _signed(share: float) -> str:
-    # Adding 0 takes the sign from a rounded −0.
-    return f"{round(100 * share, 1) + 0.0:+.1f}".replace("-", "−")
+    value, low, high = (points(one, signed=True) for one in (gain.value, gain.low, gain.high))
+    return f"{value} points ({low} to {high})"
