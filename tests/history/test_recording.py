@@ -18,6 +18,7 @@ from foveate.errors import TooFewImages
 from foveate.history import (
     Outcome,
     Place,
+    Record,
     RecordedRun,
     artifact,
     list_runs,
@@ -309,3 +310,30 @@ def test_many_commands_at_once_on_a_new_project(tmp_path: Path) -> None:
     runs = [arrived(place, name) for name in names]
     assert len({run.id for run in runs}) == 6
     assert all(run.metrics == {"accuracy": 0.5} for run in runs)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_never_taken_does_not_hold_up_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foveate.history import tracking
+
+    send = tracking.send
+
+    def refuse(client: object, where: Place, record: Record, artifacts: Path) -> None:
+        if record.name == "never":
+            raise ValueError("not like this")
+        send(client, where, record, artifacts)
+
+    monkeypatch.setattr(tracking, "send", refuse)
+    entries = []
+    for name, run_id in (("never", "00" * 16), ("later", "ff" * 16)):
+        entry = Entry(place.outbox / run_id)
+        entry.folder.mkdir(parents=True)
+        entry.write(Record(run_id, "train", name, "photos", 1.0, status="finished", ended=2.0))
+        entries.append(entry)
+    assert not recorder_process.send_all(place)
+    assert waiting(place.outbox) == entries[:1]
+    assert "not like this" in str(entries[0].why_not_sent())
+    entries[0].delete()
+    assert "later" in [run.name for run in list_runs(place)]

@@ -11,20 +11,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foveate.evaluation import figures
 from foveate.evaluation.learning import LearningPoint
 from foveate.evaluation.metrics import Evaluation
+from foveate.evaluation.pages import drawn, page_environment
 from foveate.evaluation.svg import percent
 from foveate.evaluation.thumbnails import load_image_bytes, thumbnail
 from foveate.files import write_bytes
 from foveate.predictions import Predictions
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 _SHOWN_IMAGES = 24
 _SHOWN_QUARANTINED = 200
@@ -198,21 +195,7 @@ def _render(
     details: ReportDetails,
     load_bytes: Callable[[str], bytes],
 ) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def drawn(html: str) -> Markup:
-        # Our own figures, which escape what they are given.
-        return Markup(html)  # noqa: S704
-
-    environment = Environment(
-        loader=PackageLoader("foveate.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
+    environment = page_environment()
     start = _strip_start(evaluation)
     wrong, right = mistakes(predictions), hits(predictions)
     by_difficulty = sorted(

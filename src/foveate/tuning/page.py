@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foveate.evaluation.figures import interval_strip
-from foveate.evaluation.svg import percent
+from foveate.evaluation.pages import drawn, page_environment
 from foveate.files import write_bytes
 from foveate.tuning.figures import curve_figure, trade_off_figure
 from foveate.tuning.results import table_rows
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from foveate.tuning.tuning import Tuning
 
 
@@ -24,22 +22,7 @@ def write_page(path: Path | str, tuning: Tuning) -> None:
 
 
 def _render(tuning: Tuning) -> str:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def drawn(html: str) -> Markup:
-        # Our own figures, which escape what they are given.
-        return Markup(html)  # noqa: S704
-
-    environment = Environment(
-        # The look is that of the report.
-        loader=ChoiceLoader([PackageLoader("foveate.tuning"), PackageLoader("foveate.evaluation")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
+    environment = page_environment("foveate.tuning")
     rows = table_rows(tuning)
     found = tuning.continuation
     return environment.get_template("tune.html.j2").render(
