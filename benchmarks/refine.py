@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.common import DATA, Bar, Result, scratch
 from foveate import pipeline
+from foveate.backbones.add import add_backbone
 from foveate.evaluation import Comparison, compare_paired
 from foveate.settings import Settings
 
@@ -58,7 +59,12 @@ FASHION = Promise("fashion_texture", 97.5, gain=1.5, first=(97.0, 180.0))
 UCMERCED = Promise(
     "ucmerced",
     98.5,
-    settings={"test_share": 0.2, "orientation": "any", "epochs": 10},
+    settings={
+        "backbone": "efficientnet-lite2",
+        "test_share": 0.2,
+        "orientation": "any",
+        "epochs": 10,
+    },
 )
 EUROSAT = Promise("eurosat_5k", 97.0, settings={"orientation": "any"})
 
@@ -85,6 +91,7 @@ def refine_split(promise: Promise, seed: int) -> Found:
 
 def main(promise: Promise) -> Result:
     """Refine on every split of a data set."""
+    add_backbone(Settings(**promise.settings).backbone)
     splits = [refine_split(promise, seed) for seed in range(SPLITS)]
     refined, frozen = (
         np.array([getattr(one, name) for one in splits]) for name in ("refined", "frozen")
@@ -123,7 +130,7 @@ def main(promise: Promise) -> Result:
     return Result(
         f"Refined networks: {promise.name}",
         [
-            f"EfficientNet-Lite0, `--classifier dnn`, {SPLITS} seeded splits, settings at their "
+            f"`--classifier dnn`, {SPLITS} seeded splits, settings at their "
             f"defaults{f' but for {changed}' if changed else ''}. "
             f"Refined {refined.mean():.2f} ± {refined.std(ddof=1):.2f} %, frozen "
             f"{frozen.mean():.2f} ± {frozen.std(ddof=1):.2f} %. Frozen: a linear SVM on the "
