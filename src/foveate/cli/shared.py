@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,24 @@ def check_can_write(path: Path | None) -> None:
         raise SettingsError(f"‘{path}’ cannot be written: {error.strerror}.") from None
     if not os.access(path.parent, os.W_OK):
         raise SettingsError(f"‘{path}’ cannot be written: no permission for ‘{path.parent}’.")
+
+
+def need_extra(extra: str, purpose: str, *modules: str) -> None:
+    """Say which extra is missing, rather than which module.
+
+    Args:
+        extra: of foveate's own package.
+        purpose: how the sentence begins, as "To serve".
+        modules: what the extra brings.
+
+    Raises:
+        SettingsError: one of them is not installed.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise SettingsError(
+            f"{purpose}, {' and '.join(missing)} must be installed: pip install 'foveate[{extra}]'"
+        )
 
 
 def print_training(training: Training, model: Path, report: Path) -> None:

@@ -1,0 +1,256 @@
+"""The service behind the endpoints: images in, answers out, within the limits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from foveate.errors import FoveateError, SettingsError
+from foveate.runtime import usable_cores
+from foveate.serve.line import Answer, Job, Line, LineFull, Refusal
+from foveate.serve.logs import PredictionLog, log
+from foveate.serve.metrics import Metrics
+from foveate.serve.models import Fingerprint, ServedModel, fingerprint, read_served
+from foveate.serve.pool import Pool
+from foveate.serve.process import Setup, WorkerDied
+from foveate.serve.refusal import RefusedImage, RequestRefused, busy, images_refused
+from foveate.serve.settings import ServerSettings
+from foveate.serve.tokens import Tokens
+
+POLL_SECONDS = 1.0
+"""Between two looks at the files. One that changes between two looks is still being written."""
+
+_SLOWEST_BATCH = 60.0
+"""Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image as it came.
+
+    Attributes:
+        name: of its file, where one was given.
+        data: bytes of the file.
+    """
+
+    name: str | None
+    data: bytes
+
+
+class Service:
+    """Classifiers, workers and limits of one server.
+
+    Args:
+        models: the classifiers, the default one first.
+        settings: limits.
+
+    Attributes:
+        settings: limits.
+        metrics: what happened.
+        tokens: who may ask.
+
+    Raises:
+        SettingsError: the tokens or the log of predictions are not usable.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], settings: ServerSettings) -> None:
+        self.settings = settings
+        self.tokens = Tokens(settings.token_file)
+        self._line = Line(settings.queue)
+        self.metrics = Metrics(lambda: len(self._line), settings.queue)
+        self._default = models[0].name
+        self._pool = Pool(
+            self._line,
+            Setup(
+                {model.name: model for model in models},
+                settings.batch,
+                settings.max_body_bytes,
+                settings.max_pixels * 1_000_000,
+            ),
+            settings.workers or usable_cores(),
+            max(_SLOWEST_BATCH, 2 * settings.deadline),
+            self.metrics,
+        )
+        self._log = PredictionLog(settings.log_predictions) if settings.log_predictions else None
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a worker to answer."""
+        return self._pool.ready > 0
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers."""
+        return self._pool.pids
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """What is served now, the default first."""
+        return list(self._pool.models.values())
+
+    def model(self, name: str | None = None) -> ServedModel:
+        """A classifier by name; the default one for None.
+
+        Raises:
+            RequestRefused: 404, there is none of this name.
+        """
+        models = self._pool.models
+        name = self._default if name is None else name
+        if name not in models:
+            raise RequestRefused(
+                HTTPStatus.NOT_FOUND,
+                "unknown_model",
+                f"No classifier is served as ‘{name[:100]}’; there is: {', '.join(models)}.",
+            )
+        return models[name]
+
+    async def start(self) -> None:
+        """Start the workers and watch the files.
+
+        Raises:
+            ModelFileError: a classifier cannot be loaded or run.
+            WorkerDied: a worker died while it started.
+        """
+        seen = {model.name: fingerprint(model.path) for model in self.models}
+        await self._pool.start()
+        self._watching = asyncio.create_task(self._watch(seen))
+
+    async def stop(self) -> None:
+        """End the workers."""
+        if self._watching is not None:
+            self._watching.cancel()
+        await self._pool.stop()
+        if self._log is not None:
+            self._log.close()
+
+    def check_room(self) -> None:
+        """Refuse before the body is read where it could only be refused after.
+
+        Raises:
+            RequestRefused: 503, no worker is ready or the line is full.
+        """
+        if not self.ready:
+            raise busy("not_ready", "No worker is ready; try again in a moment.", 2)
+        if len(self._line) >= self.settings.queue:
+            raise self._full()
+
+    async def classify(
+        self, name: str | None, uploads: Sequence[Upload], *, until: float, request_id: str
+    ) -> list[Answer]:
+        """Have images classified, all by the same version of the classifier.
+
+        Args:
+            name: of the classifier, None for the default one.
+            uploads: the images.
+            until: by the event loop's clock; then nobody waits any more.
+            request_id: for the log of predictions.
+
+        Returns:
+            One answer an image, none of them refused.
+
+        Raises:
+            RequestRefused: 404 unknown classifier; 413 or 422 images that cannot be used; 503
+                no room, or not in time.
+        """
+        model = self.model(name)
+        self.check_room()
+        answers = await self._answers(model.name, uploads, until)
+        if len({answer.model.id for answer in answers}) > 1:
+            # The file was replaced between two images; by now only the new version answers.
+            answers = await self._answers(model.name, uploads, until)
+        if self._log is not None:
+            self._log.write(
+                request_id,
+                [upload.name for upload in uploads],
+                [upload.data for upload in uploads],
+                answers,
+            )
+        return answers
+
+    async def _answers(self, name: str, uploads: Sequence[Upload], until: float) -> list[Answer]:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now + self._pool.seconds_to_wait(len(self._line)) > until:
+            raise self._full()  # it would wait in vain
+        jobs = [Job(name, upload.data, now, loop.create_future()) for upload in uploads]
+        try:
+            self._line.put(jobs)
+        except LineFull:
+            raise self._full() from None
+        try:
+            async with asyncio.timeout_at(until):
+                answers = await asyncio.gather(*(job.answer for job in jobs))
+        except TimeoutError:
+            seconds = self.settings.deadline
+            raise busy(
+                "deadline", f"There was no answer within {seconds:g} s; try again later."
+            ) from None
+        finally:
+            # Also when the client has gone or the server stops: nobody waits any more.
+            if not all(job.answer.done() and not job.answer.cancelled() for job in jobs):
+                for job in jobs:
+                    job.answer.cancel()
+                self._line.remove(jobs)
+        refused = [
+            RefusedImage(index, uploads[index].name, answer.reason, answer.detail)
+            for index, answer in enumerate(answers)
+            if isinstance(answer, Refusal)
+        ]
+        if refused:
+            raise images_refused(refused)
+        return [answer for answer in answers if isinstance(answer, Answer)]
+
+    def _full(self) -> RequestRefused:
+        wait = self._pool.seconds_to_wait(len(self._line))
+        return busy(
+            "queue_full",
+            f"{len(self._line)} images are waiting already; try again later.",
+            max(1, min(60, round(wait))),
+        )
+
+    async def _watch(self, taken: dict[str, Fingerprint | None]) -> None:
+        """Take over files that were replaced, once they have stopped changing."""
+        before = dict(taken)
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self.tokens.changed():
+                self._read_tokens()
+            now = {model.name: fingerprint(model.path) for model in self.models}
+            settled = [name for name in now if now[name] and now[name] == before[name]]
+            changed = [name for name in settled if now[name] != taken[name]]
+            before = now
+            if changed:
+                taken |= {name: now[name] for name in changed}
+                await self._take_over(changed)
+
+    async def _take_over(self, names: Sequence[str]) -> None:
+        models = {model.name: model for model in self.models}
+        try:
+            for name in names:
+                model = await asyncio.to_thread(read_served, name, models[name].path)
+                models[name] = model
+            if all(model.id == self.model(model.name).id for model in models.values()):
+                return  # touched, but the same
+            await self._pool.take_over(list(models.values()))
+        except (FoveateError, WorkerDied) as error:
+            self.metrics.reloaded(taken=False)
+            log(
+                "replaced model refused; the one before is served on",
+                level=logging.ERROR,
+                models=list(names),
+                error=str(error),
+            )
+        else:
+            self.metrics.reloaded(taken=True)
+            log("model replaced", models={name: models[name].id for name in names})
+
+    def _read_tokens(self) -> None:
+        try:
+            self.tokens.read()
+            log("tokens read again")
+        except SettingsError as error:
+            log("tokens stay as they were", level=logging.ERROR, error=str(error))

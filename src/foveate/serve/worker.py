@@ -1,0 +1,129 @@
+"""A worker: a process that decodes images and runs the classifiers, on one core.
+
+It stands alone so that an image which brings a decoder down, or takes all memory, brings down
+one worker and not the server. It is started by `foveate.serve.lane`, reads frames from its
+standard input and answers on its standard output, until the input ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.classifier import Classifier
+from foveate.errors import FoveateError, ImageRefused
+from foveate.image import Limits, open_image
+from foveate.serve.frames import Frame, read_frame_blocking
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker has in memory.
+
+    Attributes:
+        classifiers: by the name they are served under, ready to run.
+        limits: the largest image to accept.
+    """
+
+    classifiers: dict[str, Classifier]
+    limits: Limits
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> Worker:
+        """Load what the server sent.
+
+        Raises:
+            FoveateError: a classifier cannot be loaded.
+            RuntimeError: it cannot be run.
+        """
+        header = frame.header
+        classifiers = {
+            name: Classifier(data, workers=1, batch=header["batch"])
+            for name, data in zip(header["names"], frame.parts, strict=True)
+        }
+        for classifier in classifiers.values():
+            # Compile for one image and for full batches now, not in front of a client.
+            side = classifier.metadata.resolution
+            for count in {1, classifier.network.batch}:
+                features = classifier.network.run(np.zeros((count, side, side, 3), np.uint8))
+                classifier.probabilities(features)
+        limits = Limits(max_bytes=header["max_bytes"], max_pixels=header["max_pixels"])
+        return cls(classifiers, limits)
+
+    def answer(self, frame: Frame) -> Frame:
+        """Probabilities of the images in a frame, all for one classifier.
+
+        Returns:
+            A frame whose header names the refused images, by index, with reason and sentence,
+            and the seconds it took; its part is float32 (n, K), a row for each image that was
+            not refused.
+        """
+        start = time.perf_counter()
+        classifier = self.classifiers[frame.header["model"]]
+        pixels: list[NDArray[np.uint8]] = []
+        refused: dict[int, tuple[str, str]] = {}
+        for index, data in enumerate(frame.parts):
+            try:
+                pixels.append(open_image(data, self.limits).pixels(classifier.resize))
+            except ImageRefused as refusal:
+                refused[index] = (refusal.reason, refusal.detail)
+        decoded = time.perf_counter()
+        rows = [
+            classifier.probabilities(classifier.network.run(np.stack(part)))
+            for part in _portions(pixels, classifier.network.batch)
+        ]
+        inferred = time.perf_counter()
+        header = {"refused": refused, "decode": decoded - start, "infer": inferred - decoded}
+        return Frame(header, [np.concatenate(rows).tobytes() if rows else b""])
+
+
+def _portions(
+    pixels: Sequence[NDArray[np.uint8]], batch: int
+) -> Iterator[Sequence[NDArray[np.uint8]]]:
+    """Full batches, and what is left one by one: a padded batch would take longer than those."""
+    full = len(pixels) - len(pixels) % batch
+    for start in range(0, full, batch):
+        yield pixels[start : start + batch]
+    for start in range(full, len(pixels)):
+        yield pixels[start : start + 1]
+
+
+def main() -> None:
+    """Load, say so, and answer until the server closes the pipe."""
+    # Ctrl-C on a terminal reaches the whole group; the server says when workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source = sys.stdin.buffer
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not come between the frames
+
+    def tell(frame: Frame) -> None:
+        for buffer in frame.pack():
+            sink.write(buffer)
+        sink.flush()
+
+    setup = read_frame_blocking(source)
+    if setup is None:
+        return
+    try:
+        worker = Worker.from_frame(setup)
+    except (FoveateError, RuntimeError) as error:
+        tell(Frame({"error": str(error)}))
+        return
+    tell(Frame({"ready": True}))
+    del setup  # the files' bytes
+    try:
+        while (frame := read_frame_blocking(source)) is not None:
+            tell(worker.answer(frame))
+    except BrokenPipeError:
+        pass  # the server is gone
+
+
+if __name__ == "__main__":
+    main()
