@@ -122,7 +122,7 @@ class InferTensor(BaseModel):
     name: str
     shape: list[int]
     datatype: str
-    parameters: dict[str, str | float | bool] | None = None
+    parameters: dict[str, bool | int | float | str] | None = None
     data: list[object] | None = None
 
 
@@ -130,7 +130,7 @@ class InferOutput(BaseModel):
     """An output that is asked for."""
 
     name: str
-    parameters: dict[str, str | float | bool] | None = None
+    parameters: dict[str, bool | int | float | str] | None = None
 
 
 class InferRequest(BaseModel):
@@ -154,7 +154,7 @@ class InferRequest(BaseModel):
     )
 
     id: str | None = None
-    parameters: dict[str, str | float | bool] | None = None
+    parameters: dict[str, bool | int | float | str] | None = None
     inputs: list[InferTensor] = Field(min_length=1)
     outputs: list[InferOutput] | None = None
 
