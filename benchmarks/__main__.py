@@ -10,7 +10,19 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks import accuracy, backbones, history, race, refine, scale, speed, start, tune
+from benchmarks import (
+    accuracy,
+    backbones,
+    history,
+    int8,
+    race,
+    refine,
+    scale,
+    serve,
+    speed,
+    start,
+    tune,
+)
 from benchmarks.common import DATA, RESULTS, ROOT, Bar, machine
 
 BENCHMARKS = {
@@ -23,6 +35,8 @@ BENCHMARKS = {
     "race": race.main,
     "history": history.main,
     "tune": tune.main,
+    "serve": serve.main,
+    "int8": int8.main,
 }
 
 

@@ -58,6 +58,8 @@ class Classifier:
         onnx_bytes: the whole file.
         precision: "auto" is bfloat16 where the CPU has it; the head is always float32.
         runtime: "auto" is OpenVINO where it can.
+        workers: how many threads will call the network at once; all usable cores by default.
+        batch: images a call; None is what the runtime is fastest with.
 
     Raises:
         ModelFileError: the bytes are not a foveate classifier.
@@ -69,6 +71,8 @@ class Classifier:
         *,
         precision: Precision = "auto",
         runtime: Literal["auto", "openvino", "onnxruntime"] = "auto",
+        workers: int | None = None,
+        batch: int | None = None,
     ) -> None:
         model = read_model(onnx_bytes)
         self.onnx_bytes = onnx_bytes
@@ -77,6 +81,8 @@ class Classifier:
         self._trained_on = model.trained_on
         self._precision: Precision = precision
         self._runtime = runtime
+        self._workers = workers
+        self._batch = batch
         self._network: Network | None = None
         try:
             self._head = open_session(model.head)
@@ -107,6 +113,8 @@ class Classifier:
                 resolution=self.metadata.resolution,
                 precision=self._precision,
                 runtime=self._runtime,
+                workers=self._workers,
+                batch=self._batch,
             )
         return self._network
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foveate.backbones import Card
 from foveate.errors import ModelFileError
+from foveate.files import digest
 from foveate.image import Resize
 
 if TYPE_CHECKING:
@@ -63,8 +64,49 @@ class Summary(BaseModel):
     foveate: str
 
 
+class Quantisation(BaseModel):
+    """How a classifier's backbone was brought to int8, what that cost and what it gained.
+
+    Attributes:
+        precision: what the backbone computes in.
+        n_calibration: training images that the ranges of the values come from.
+        layers: of the backbone that have weights.
+        left_out: names of those that were too sensitive and stay in floating point.
+        n_test: images, never trained on, that both accuracies are of.
+        precision_before: what the original computed in when it was measured.
+        accuracy_before: of the original.
+        accuracy_before_ci95: lower and upper end.
+        accuracy_after: of this file.
+        accuracy_after_ci95: lower and upper end.
+        images_per_second_before: of the original network alone, on the machine that made the file.
+        images_per_second_after: of this file's, in turn with the original.
+        original: SHA-256 of the file it was made from.
+        foveate: version that made it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    precision: Literal["int8"] = "int8"
+    n_calibration: int
+    layers: int
+    left_out: tuple[str, ...]
+    n_test: int
+    precision_before: str
+    accuracy_before: float
+    accuracy_before_ci95: tuple[float, float]
+    accuracy_after: float
+    accuracy_after_ci95: tuple[float, float]
+    images_per_second_before: float
+    images_per_second_after: float
+    original: str
+    foveate: str
+
+
 class Metadata(BaseModel):
-    """What the file says about itself, besides the graph."""
+    """What the file says about itself, besides the graph.
+
+    `quantisation` is None unless the backbone was brought to int8 after training.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,6 +118,7 @@ class Metadata(BaseModel):
     backbone: Card
     licence_of_weights: str
     training: Summary
+    quantisation: Quantisation | None = None
 
     @property
     def preprocessing(self) -> Resize:
@@ -180,6 +223,38 @@ def compose(
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def replace_backbone(
+    data: bytes, backbone: bytes, *, quantisation: Quantisation | None = None
+) -> bytes:
+    """The same classifier on another form of its backbone; head and list of images stay as is.
+
+    Args:
+        data: the bytes of the file.
+        backbone: `pixels` → `features`, the same features but for their precision.
+        quantisation: what there is to say about it, in the metadata.
+
+    Raises:
+        ModelFileError: the bytes are not a foveate classifier that this version reads.
+    """
+    model = _parse(data)
+    metadata = _read_metadata(model)
+    _cut(model)  # says so where it is no whole classifier
+    head = [node for node in model.graph.node if node.name.startswith(HEAD_PREFIX)]
+    used = {name for node in head for name in node.input}
+    constants = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    other = onnx.load_from_string(backbone).graph
+    del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
+    model.graph.node.extend([*other.node, *head])
+    model.graph.initializer.extend([*other.initializer, *constants])
+    card = metadata.backbone.model_copy(update={"pack_sha256": digest(backbone)})
+    changed = metadata.model_copy(update={"backbone": card, "quantisation": quantisation})
+    kept = {prop.key: prop.value for prop in model.metadata_props}
+    helper.set_model_props(model, kept | {METADATA_KEY: changed.model_dump_json()})
+    onnx.checker.check_model(model, full_check=True)
+    changed_data: bytes = model.SerializeToString(deterministic=True)
+    return changed_data
 
 
 def _parse(data: bytes) -> onnx.ModelProto:

@@ -105,7 +105,7 @@ def evaluate(
         keep = list(range(len(catalog.rows)))
         trained_on = 0
         if not include_training:
-            keep, trained_on = _unseen(classifier, catalog, settings)
+            keep, trained_on = unseen(classifier, catalog, settings)
         predictions = scoring.predictions.take(keep)
         if not set(predictions.known) & set(classifier.labels):
             raise SourceError(_nothing_to_evaluate(classifier, catalog, trained_on))
@@ -135,8 +135,19 @@ def predict_rows(
     )
 
 
-def _unseen(classifier: Classifier, catalog: Catalog, settings: Settings) -> tuple[list[int], int]:
-    """Rows that the classifier can be evaluated on, and how many it was trained on."""
+def unseen(classifier: Classifier, catalog: Catalog, settings: Settings) -> tuple[list[int], int]:
+    """Rows that a classifier can be evaluated on, and how many others it was trained on.
+
+    Args:
+        classifier: it knows its training images.
+        catalog: every image of a source; where that brings its own split, the rows are those of
+            its test side.
+        settings: say how alike near duplicates are.
+
+    Returns:
+        Indices of the rows, and the number of rows with an image that the classifier was trained
+        on or with a near duplicate of one.
+    """
     duplicates = find_duplicates(catalog, max_bits=settings.near_duplicate_bits)
     trained_groups = {
         duplicates.group[row.facts.id]

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-
 class Running:
     """A server that `foveate serve` started.
 

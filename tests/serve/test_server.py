@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
 import ssl
@@ -15,13 +14,13 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-import trustme
 import tritonclient.http
+import trustme
 from PIL import Image
+from serve_support import Running, serving, wait_until
 
 from foveate.classifier import load_classifier
 from foveate.cli import run
-from serve_support import Running, serving, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +178,8 @@ def test_a_stock_client_of_the_open_protocol(
                     [list(one.probabilities.values()) for one in expected],
                     atol=1e-3,
                 )
+        tensor.set_data_from_numpy(np.array([b"no image", b""], np.object_))
         with pytest.raises(tritonclient.utils.InferenceServerException, match="cannot be used"):
-            tensor.set_data_from_numpy(np.array([b"no image", b""], np.object_))
             triton.infer("patterns", [tensor])
 
 
@@ -331,12 +330,10 @@ def test_a_replaced_file_is_taken_over(
     ):
         first = client.post("/predict", content=image).json()["id"]
         path.write_text("half a fi")  # in place, and no model
-        wait_until(
-            lambda: metric(client, 'foveate_model_reloads_total{result="refused"}') == 1
-        )
+        wait_until(lambda: metric(client, 'foveate_model_reloads_total{result="refused"}') == 1)
         assert client.post("/predict", content=image).json()["id"] == first
         shutil.copy(other_model_file, tmp_path / "new")
-        os.replace(tmp_path / "new", path)
+        (tmp_path / "new").replace(path)
         found = set()
 
         def replaced() -> bool:

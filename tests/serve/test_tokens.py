@@ -31,7 +31,16 @@ def test_tokens_of_environment_and_file(tmp_path: Path, monkeypatch: pytest.Monk
     for token in ("one", "two", "three"):
         assert tokens.allow(f"Bearer {token}")
         assert tokens.allow(f"bearer  {token} ")
-    for header in (None, "", "Bearer", "Bearer ", "Bearer four", "one", "Basic one", "Bearer one two"):
+    for header in (
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer four",
+        "one",
+        "Basic one",
+        "Bearer one two",
+    ):
         assert not tokens.allow(header)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -37,10 +38,8 @@ def test_what_is_not_base64(text: str) -> None:
 
 @given(st.text())
 def test_any_text_is_decoded_or_refused(text: str) -> None:
-    try:
+    with suppress(RequestRefused):  # anything else is a defect
         decode_base64(text, 0)
-    except RequestRefused as refused:
-        assert refused.reason == "image_refused"
 
 
 def test_too_many() -> None:

@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from foveate.cli import backbones, data, predict, project, runs, serve, train, tune
+from foveate.cli import backbones, call, data, export, predict, project, runs, serve, train, tune
 from foveate.errors import FoveateError
 
 STOPPED = 130
@@ -35,7 +35,9 @@ app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(predict.score)
 app.command()(predict.featurize)
+app.command()(export.export)
 app.command()(serve.serve)
+app.command()(call.call)
 app.command()(data.check)
 app.command()(data.split)
 app.add_typer(backbones.app, name="backbones")

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from foveate import files
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, percent, print_json, print_table
+from foveate.cli.console import ProgressBar, print_json, print_table
+from foveate.cli.images import ImagesArgument, PredictionPrinter, expand
 from foveate.cli.shared import check_can_write, find_project, name_refused
-
-if TYPE_CHECKING:
-    from foveate.classifier import Prediction
 
 
 def predict(
     model: options.ModelArgument,
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGE…",
-            help="files, folders, globs, URLs, or - for an image on standard input",
-            show_default=False,
-        ),
-    ],
+    images: ImagesArgument,
     as_json: options.Json = False,
     _debug: options.Debug = False,
 ) -> None:
@@ -35,31 +24,14 @@ def predict(
     from foveate.classifier import load_classifier
 
     classifier = load_classifier(model)
-    paths = [path for image in images for path in _expand(image)]
-    predictions: list[Prediction] = []
-    if paths:
-        given = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
-        predictions = classifier.predict(given)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "predictions": [
-                    {"path": path, "error": one.error}
-                    if one.error is not None
-                    else {
-                        "path": path,
-                        "label": one.label,
-                        "probability": one.probability,
-                        "probabilities": dict(one.probabilities),
-                    }
-                    for path, one in zip(map(files.printable, paths), predictions, strict=True)
-                ],
-            }
-        )
-    else:
-        _print_predictions([files.printable(path) for path in paths], predictions)
-    if predictions and all(one.error is not None for one in predictions):
+    paths = [path for image in images for path in expand(image)]
+    given = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
+    predictions = classifier.predict(given) if given else []
+    with PredictionPrinter(as_json=as_json) as printer:
+        for path, one in zip(paths, predictions, strict=True):
+            printer.add(path, one)
+        printer.finish(model)
+    if printer.all_refused:
         raise typer.Exit(1)
 
 
@@ -138,25 +110,3 @@ def featurize(
         speed = f" at {rate:.0f} images/s" if rate is not None else ", all from the cache"
         print(f"{len(prepared.catalog.usable):,} images{speed}\nFeatures  {out}")
     name_refused(prepared, quiet=quiet)
-
-
-def _expand(image: str) -> list[str]:
-    """The files that one argument stands for; what is not there stays, to be reported."""
-    if image == "-" or (not files.is_folder(image) and files.exists(image)):
-        return [image]
-    if files.is_folder(image):
-        return [entry.path for entry in files.list_files(image)]
-    found = sorted(glob.glob(image, recursive=True)) if glob.has_magic(image) else []  # noqa: PTH207
-    return [path for path in found if not Path(path).is_dir()] or [image]
-
-
-def _print_predictions(paths: list[str], predictions: list[Prediction]) -> None:
-    rows = []
-    for path, one in zip(paths, predictions, strict=True):
-        if one.error is not None:
-            rows.append([path, "refused", one.error])
-        else:
-            ranked = sorted(one.probabilities.items(), key=lambda item: -item[1])
-            others = ", ".join(f"{label} {percent(p)}" for label, p in ranked[1:3])
-            rows.append([path, f"{one.label} {percent(ranked[0][1])}", others])
-    print_table(["image", "label", "then"], rows)

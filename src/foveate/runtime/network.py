@@ -23,7 +23,8 @@ class Network(Protocol):
 
     Attributes:
         runtime: "openvino" or "onnxruntime".
-        precision: what it computes in, "bfloat16" or "float32".
+        precision: what it computes in, "bfloat16" or "float32"; "int8" where it was quantised,
+            whatever the layers that were left out compute in.
         batch: the number of images a call is fastest with.
     """
 
@@ -57,6 +58,7 @@ def open_network(
     precision: Precision = "auto",
     runtime: RuntimeName = "auto",
     workers: int | None = None,
+    batch: int | None = None,
 ) -> Network:
     """Load a network `pixels` uint8 (N, H, W, 3) → `features` float32 (N, d).
 
@@ -67,6 +69,7 @@ def open_network(
         runtime: "auto" is OpenVINO, or ONNX Runtime where OpenVINO is missing or cannot run the
             network.
         workers: how many threads will call `run` at once; all usable cores by default.
+        batch: images a call; None is what the runtime is fastest with.
 
     Raises:
         ImportError: the runtime that was asked for is not installed.
@@ -77,11 +80,11 @@ def open_network(
         try:
             from foveate.runtime.openvino import OpenVinoNetwork
 
-            return OpenVinoNetwork(onnx_bytes, resolution, precision, workers)
+            return OpenVinoNetwork(onnx_bytes, resolution, precision, workers, batch)
         except (ImportError, RuntimeError) as error:
             if runtime == "openvino":
                 raise
             logger.warning("OpenVINO cannot run this network, ONNX Runtime will: %s", error)
     from foveate.runtime.onnxruntime import OnnxRuntimeNetwork
 
-    return OnnxRuntimeNetwork(onnx_bytes, workers)
+    return OnnxRuntimeNetwork(onnx_bytes, workers, batch)

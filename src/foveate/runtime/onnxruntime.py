@@ -6,32 +6,40 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from foveate.runtime.quantisation import is_quantised
+
 BATCH = 8
 
 
 class OnnxRuntimeNetwork:
-    """A network in float32; see `foveate.runtime.Network`."""
+    """A network in float32, or in int8 if it was quantised; see `foveate.runtime.Network`."""
 
     runtime = "onnxruntime"
-    precision = "float32"
 
-    def __init__(self, onnx_bytes: bytes, workers: int) -> None:
-        self.batch = BATCH
+    def __init__(self, onnx_bytes: bytes, workers: int, batch: int | None = None) -> None:
+        self.batch = batch or BATCH
         self._session = open_session(onnx_bytes, threads=1 if workers > 1 else 0)
+        self.precision = "int8" if is_quantised(onnx_bytes) else "float32"
 
     def prepare(self) -> None:
         """Nothing to do: the session was made ready when it was opened."""
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
+        if len(pixels) == 1:
+            return self._infer(pixels)
         # Always the same batch: a kernel chosen by the shape may round differently.
         parts = []
         for start in range(0, len(pixels), self.batch):
             part = pixels[start : start + self.batch]
             padding = self.batch - len(part)
             padded = np.pad(part, ((0, padding), (0, 0), (0, 0), (0, 0))) if padding else part
-            parts.append(self._session.run(["features"], {"pixels": padded})[0][: len(part)])
+            parts.append(self._infer(padded)[: len(part)])
         return np.concatenate(parts)
+
+    def _infer(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = self._session.run(["features"], {"pixels": pixels})[0]
+        return features
 
 
 def open_session(onnx_bytes: bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:

@@ -10,6 +10,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from foveate.runtime.quantisation import is_quantised
+
 if TYPE_CHECKING:
     from foveate.runtime.network import Precision
 
@@ -37,16 +39,21 @@ class OpenVinoNetwork:
     runtime = "openvino"
 
     def __init__(
-        self, onnx_bytes: bytes, resolution: int, precision: Precision, workers: int
+        self,
+        onnx_bytes: bytes,
+        resolution: int,
+        precision: Precision,
+        workers: int,
+        batch: int | None = None,
     ) -> None:
-        self.batch = BATCH
+        self.batch = batch or BATCH
         self._core = openvino.Core()
         if precision == "auto":
             capable = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bfloat16" if capable else "float32"
-        self.precision: str = precision
         # Read now: an operator that OpenVINO lacks has to show before the work begins.
         self._model = self._core.read_model(onnx_bytes)
+        self.precision: str = "int8" if is_quantised(onnx_bytes) else precision
         self._resolution = resolution
         self._options = {
             "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[precision],

@@ -104,6 +104,11 @@ class Guard:
         except RequestRefused as refusal:
             scope[REASON_KEY] = refusal.reason
             await refusal.response(request_id)(scope, body.receive, send_marked)
+        except asyncio.CancelledError:  # the server's grace is over
+            stopping = busy("stopping", "The server is stopping.")
+            scope[REASON_KEY] = stopping.reason
+            if not status:
+                await stopping.response(request_id)(scope, body.receive, send_marked)
         except Exception:  # the application has answered already, with 500
             log(
                 "request failed",

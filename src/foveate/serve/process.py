@@ -99,18 +99,28 @@ class WorkerProcess:
         """
         # One core a worker: threads of their own that libraries start would fight over it.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "foveate.serve.worker", stdin=PIPE, stdout=PIPE, env=environment
+        creating = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "foveate.serve.worker",
+                stdin=PIPE,
+                stdout=PIPE,
+                env=environment,
+            )
         )
-        worker = cls(process, setup)
+        try:
+            worker = cls(await asyncio.shield(creating), setup)
+        except asyncio.CancelledError:
+            await cls(await creating, setup).kill()  # half started, it would be nobody's
+            raise
         try:
             ready = await worker._exchange(setup.frame(), START_SECONDS)
+            if "error" in ready.header:
+                raise ModelFileError(ready.header["error"])
         except BaseException:
             await worker.kill()
             raise
-        if "error" in ready.header:
-            await worker.close()
-            raise ModelFileError(ready.header["error"])
         return worker
 
     async def answer(self, name: str, images: Sequence[bytes], seconds: float) -> Answered:

@@ -1,0 +1,93 @@
+"""A classifier as OpenVINO's own pair of files, `.xml` and `.bin`, for programs that read those."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from foveate.runtime.onnxruntime import open_session
+from foveate.runtime.quantisation import is_quantised
+
+INFO = "foveate"
+"""The section of the file's `rt_info` that carries what is known about the classifier."""
+
+TOLERANCE = 1e-3
+"""By how much a probability may differ from the original's, both in float32."""
+
+
+def save_ir(
+    onnx_bytes: bytes,
+    path: Path,
+    *,
+    resolution: int,
+    info: Mapping[str, str],
+    pixels: NDArray[np.uint8],
+) -> float:
+    """Convert a classifier, compare it with the original, and write it if they agree.
+
+    Args:
+        onnx_bytes: `pixels` uint8 (N, H, W, 3) → `probabilities` float32 (N, K), and more.
+        path: of the `.xml`; the `.bin` goes beside it.
+        resolution: pixels a side, written into the shape of the input.
+        info: goes into `rt_info`, below `foveate`.
+        pixels: (n, resolution, resolution, 3) images to compare on.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        RuntimeError: OpenVINO lacks an operator, or computes something else.
+        OSError: the files cannot be written.
+    """
+    core = openvino.Core()
+    model = core.read_model(onnx_bytes)
+    model.reshape([-1, resolution, resolution, 3])
+    for key, value in info.items():
+        model.set_rt_info(value, [INFO, key])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, so that both files can be moved there, whole, when they are good.
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+        fresh = Path(folder) / path.name
+        openvino.save_model(model, fresh, compress_to_fp16=False)
+        difference = _largest_difference(core, fresh, onnx_bytes, pixels)
+        fresh.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        fresh.replace(path)
+    return difference
+
+
+def _largest_difference(
+    core: openvino.Core, path: Path, onnx_bytes: bytes, pixels: NDArray[np.uint8]
+) -> float:
+    found = _probabilities(core, path, pixels)
+    # In int8 the two runtimes round differently between the layers, and a probability may differ
+    # by several points. What OpenVINO makes of the ONNX file has been measured; the export must
+    # be that.
+    if is_quantised(onnx_bytes):
+        exact = _probabilities(core, onnx_bytes, pixels)
+    else:
+        exact = open_session(onnx_bytes).run(["probabilities"], {"pixels": pixels})[0]
+    difference = float(np.abs(found - exact).max())
+    # Where the two surest labels are about equally probable, either may come first.
+    ranked = np.sort(exact, axis=1)
+    clear = ranked[:, -1] - ranked[:, -2] > 2 * TOLERANCE
+    same = found.argmax(axis=1) == exact.argmax(axis=1)
+    if not difference <= TOLERANCE or not same[clear].all():
+        raise RuntimeError(
+            f"its probabilities differ from those of the original by up to {difference:.2g}"
+        )
+    return difference
+
+
+def _probabilities(
+    core: openvino.Core, model: Path | bytes, pixels: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    compiled = core.compile_model(
+        core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    found: NDArray[np.float32] = compiled({"pixels": pixels})["probabilities"]
+    return found
