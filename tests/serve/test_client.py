@@ -26,9 +26,8 @@ from starlette.routing import Route
 
 pytest.importorskip("httpx")
 
-from foveate.errors import FoveateError
-from foveate.serve import client as client_module
-from foveate.serve.client import NOT_ANSWERED, CallError, Client
+from foveate.errors import CallError, FoveateError
+from foveate.serve.client import NOT_ANSWERED, Client, in_order, retrying
 
 LABELS = ("checks", "dots", "stripes")
 LARGEST = 3 * 2**20
@@ -159,7 +158,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
 
 
 def free_port() -> int:
@@ -348,7 +347,7 @@ def test_images_are_taken_only_as_they_are_sent(url: str) -> None:
         for _ in range(5):
             assert next(stream).label == "dots"
         stream.close()
-    assert taken <= 5 + 2 * client_module.AHEAD
+    assert taken <= 5 + 2 * in_order.AHEAD
 
 
 def test_memory_does_not_grow_with_the_number_of_images(
@@ -568,9 +567,8 @@ def test_unusable_certificates_are_said(tmp_path: Path) -> None:
 
 def test_closing_ends_the_waiting(url: str, fake: Fake) -> None:
     fake.busy, fake.headers = 99, {"Retry-After": "60"}
-    client = Client(url)
     waits = threading.Event()
-    client._on_retry = lambda *_: waits.set()
+    client = Client(url, on_retry=lambda *_: waits.set())
     caught: list[BaseException] = []
 
     def ask() -> None:
@@ -595,7 +593,7 @@ def test_call_errors_are_foveate_errors() -> None:
 def test_without_httpx_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['httpx'] = None\n"
-        "from foveate.serve.client import Client, CallError\n"
+        "from foveate import CallError, Client\n"
         "try: Client('http://localhost')\n"
         "except CallError as error: print(error)"
     )

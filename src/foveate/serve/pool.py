@@ -91,13 +91,12 @@ class Pool:
             ModelFileError: a classifier cannot be loaded or run.
             WorkerDied: a worker died while it started.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                for place in self._places:
-                    group.create_task(self._fill(place))
-        except* (ModelFileError, WorkerDied) as errors:
-            await self._end_workers()
-            raise errors.exceptions[0] from None
+        filling = [self._fill(place) for place in self._places]
+        found = await asyncio.gather(*filling, return_exceptions=True)
+        for error in found:
+            if error is not None:
+                await self._end_workers()
+                raise error
         self._metrics.served(self._setup.models.values())
         self._tasks = [asyncio.create_task(self._work(place)) for place in self._places]
 

@@ -149,16 +149,20 @@ class WorkerProcess:
     async def close(self) -> None:
         """Let it finish and wait until it has ended."""
         self._stdin.close()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.gone), 5)
-        except TimeoutError:
-            await self.kill()
+        await self.kill()
 
     async def kill(self) -> None:
         """End it at once."""
         with suppress(ProcessLookupError):
             self._process.kill()
         await self.gone
+        # The transport ends with its pipes: what is left in them is of no use.
+        self._stdin.close()
+        with suppress(ConnectionError):
+            await self._stdout.read()
+            await self._stdin.wait_closed()
 
     async def _exchange(self, frame: Frame, seconds: float) -> Frame:
         try:
