@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+import foveate.runtime.openvino  # noqa: F401 - before any test imports a runtime that would report
+
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("foveate", deadline=None)
 settings.load_profile("foveate")

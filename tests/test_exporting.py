@@ -14,11 +14,11 @@ import pytest
 
 import foveate as fv
 from conftest import draw_folder
-from foveate import exporting
 from foveate.classifier import Classifier, image_pixels
-from foveate.errors import ModelFileError, SourceError
+from foveate.errors import ModelFileError, NotWorthIt, SourceError
 from foveate.evaluation import compare_paired
-from foveate.exporting import Int8Export, NotWorthIt, export_int8, export_openvino
+from foveate.exporting import Int8Export, export_int8, export_openvino, int8
+from foveate.exporting.calibration import calibration_rows
 from foveate.model_file import METADATA_KEY, read_model
 from foveate.pipeline import evaluate
 from foveate.runtime.rate import measure_rates
@@ -29,7 +29,7 @@ RESOLUTION = 64
 @pytest.fixture(autouse=True)
 def short_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        exporting, "measure_rates", lambda *a, **k: measure_rates(*a, **k, rounds=1, seconds=0.05)
+        int8, "measure_rates", lambda *a, **k: measure_rates(*a, **k, rounds=1, seconds=0.05)
     )
 
 
@@ -47,7 +47,7 @@ def exported(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOVEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(
-            exporting,
+            int8,
             "measure_rates",
             lambda *a, **k: measure_rates(*a, **k, rounds=1, seconds=0.05),
         )
@@ -68,14 +68,14 @@ def test_measures_what_evaluate_measures(
 
 
 def test_calibrates_on_training_images_only(exported: Int8Export, classifier: Classifier) -> None:
-    rows = exporting.calibration_rows(classifier, exported.prepared, 300, seed=0)
+    rows = calibration_rows(classifier, exported.prepared, 300, seed=0)
     assert len(rows) == exported.quantisation.n_calibration == 27
     assert all(classifier.was_trained_on(row.facts.id) for row in rows)
-    few = exporting.calibration_rows(classifier, exported.prepared, 9, seed=0)
+    few = calibration_rows(classifier, exported.prepared, 9, seed=0)
     labels = [row.entry.label for row in few]
     assert [labels.count(label) for label in classifier.labels] == [3, 3, 3]
-    assert few == exporting.calibration_rows(classifier, exported.prepared, 9, seed=0)
-    assert few != exporting.calibration_rows(classifier, exported.prepared, 9, seed=1)
+    assert few == calibration_rows(classifier, exported.prepared, 9, seed=0)
+    assert few != calibration_rows(classifier, exported.prepared, 9, seed=1)
 
 
 def test_the_file_says_what_it_cost(exported: Int8Export, classifier: Classifier) -> None:

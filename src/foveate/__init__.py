@@ -22,21 +22,26 @@ if TYPE_CHECKING:
     from foveate.classifier import Classifier, Prediction
     from foveate.errors import (
         BackboneError,
+        CallError,
         FoveateError,
         HistoryError,
         ImageRefused,
         ModelFileError,
+        NotWorthIt,
         SettingsError,
         SourceError,
         TooFewImages,
     )
     from foveate.estimators import ImageClassifier, ImageFeaturizer
     from foveate.history import RecordedRun
+    from foveate.serve.client import Client
     from foveate.settings import Settings
 
 _HOME = {
     "BackboneError": "errors",
+    "CallError": "errors",
     "Classifier": "classifier",
+    "Client": "serve.client",
     "Features": "api",
     "FoveateError": "errors",
     "HistoryError": "errors",
@@ -44,6 +49,7 @@ _HOME = {
     "ImageFeaturizer": "estimators",
     "ImageRefused": "errors",
     "ModelFileError": "errors",
+    "NotWorthIt": "errors",
     "Prediction": "classifier",
     "RecordedRun": "history",
     "Run": "api",
@@ -62,7 +68,9 @@ _HOME = {
 
 __all__ = [
     "BackboneError",
+    "CallError",
     "Classifier",
+    "Client",
     "Features",
     "FoveateError",
     "HistoryError",
@@ -70,6 +78,7 @@ __all__ = [
     "ImageFeaturizer",
     "ImageRefused",
     "ModelFileError",
+    "NotWorthIt",
     "Prediction",
     "RecordedRun",
     "Run",

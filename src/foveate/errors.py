@@ -7,6 +7,8 @@
     ├── BackboneError      a backbone that is not here, or whose pack is damaged
     ├── HistoryError       a run that is not on record, or a history that cannot be read
     ├── ModelFileError     a file that is not a foveate classifier
+    ├── NotWorthIt         int8 that costs too much accuracy, or brings no speed
+    ├── CallError          a server that cannot be reached, or will not answer
     └── ImageRefused       one image that cannot be used; `reason` says why
 
 An `ImageRefused` never stops a run over many images: it becomes a row in the quarantine.
@@ -43,6 +45,14 @@ class HistoryError(FoveateError):
 
 class ModelFileError(FoveateError):
     """A file is not a foveate classifier, or one that this version cannot read."""
+
+
+class NotWorthIt(FoveateError):  # noqa: N818 - reads as the sentence it is
+    """Int8 costs too much accuracy, or brings no speed."""
+
+
+class CallError(FoveateError):
+    """A server cannot be reached or will not answer, whatever the image."""
 
 
 class Reason(StrEnum):

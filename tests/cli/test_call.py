@@ -28,7 +28,7 @@ import foveate as fv
 from conftest import draw_pattern
 from foveate.cli import images as shared
 from foveate.cli import run
-from foveate.serve import client as client_module
+from foveate.serve.client import retrying
 
 
 class Server:
@@ -134,7 +134,7 @@ def url(started: tuple[Server, str], server: Server) -> str:
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("FOVEATE_TOKEN", raising=False)
-    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

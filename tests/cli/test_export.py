@@ -31,7 +31,7 @@ def exported(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOVEATE_CACHE", str(tmp_path_factory.mktemp("cache")))
         # The networks run, but how fast they do in a test says nothing.
-        patch.setattr(exporting, "measure_rates", lambda *a, **k: [100.0, 200.0])
+        patch.setattr(exporting.int8, "measure_rates", lambda *a, **k: [100.0, 200.0])
         return exporting.export_int8(fv.load(model), patterns)
 
 

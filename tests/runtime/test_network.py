@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from foveate.backbones import find_backbone
-from foveate.runtime import Network, open_network, usable_cores
+from foveate.runtime import Network, open_network
 
 RESOLUTION = 64
 
@@ -136,5 +136,18 @@ def test_what_no_runtime_can_run_is_an_error() -> None:
         open_network(b"not an onnx file", resolution=RESOLUTION)
 
 
-def test_usable_cores() -> None:
-    assert usable_cores() >= 1
+def test_a_call_of_onnx_runtime_uses_one_core(pack: bytes) -> None:
+    from foveate.runtime import onnxruntime
+
+    network = onnxruntime.OnnxRuntimeNetwork(pack)
+    assert network._session.get_session_options().intra_op_num_threads == 1
+
+
+def test_onnx_runtime_takes_no_more_cores_than_there_are_for_us(
+    pack: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foveate.runtime import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "usable_cores", lambda: 3)
+    session = onnxruntime.open_session(pack, threads=0)
+    assert session.get_session_options().intra_op_num_threads == 3

@@ -287,6 +287,16 @@ def test_the_model_is_asked_for_by_name(url: str, fake: Fake) -> None:
     assert fake.requests[-1].query_params["model"] == "a&b=c/ü"
 
 
+def test_a_server_that_does_not_know_its_models_is_asked_for_them_once() -> None:
+    unknown = {"error": "There is no model ‘x’.", "reason": "unknown_model"}
+    with (
+        raw_server([http_answer("404 Not Found", unknown)] * 2) as url,
+        Client(url, model="x", retries=0, timeout=5) as client,
+        pytest.raises(CallError, match="answers 404: There is no model ‘x’"),
+    ):
+        client.predict(b"dots")
+
+
 def test_the_token_is_sent_and_a_wrong_one_named_as_such(url: str, fake: Fake) -> None:
     fake.token = "right"
     with Client(url, token="right") as client:

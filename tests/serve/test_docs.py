@@ -25,9 +25,7 @@ ADDRESS = "127.0.0.1:8000"
 
 
 @pytest.fixture(scope="module")
-def workplace(
-    model_file: Path, patterns: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def workplace(model_file: Path, patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     shutil.copy(model_file, folder / "model.onnx")
     shutil.copytree(patterns, folder / "photos")

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import json
 import platform
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foveate.backbones.registry import Backbone, user_folder
@@ -72,28 +68,13 @@ def measure_speed(
         RuntimeError: no runtime can run it.
     """
     from foveate.runtime import open_network, usable_cores
+    from foveate.runtime.rate import measure_rates
 
     side = resolution or backbone.card.resolution
     backbone.card.check_resolution(side)
     workers = usable_cores()
     network = open_network(backbone.onnx_bytes(), resolution=side, workers=workers)
-    network.prepare()
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (network.batch, side, side, 3), dtype=np.uint8)
-    ready = threading.Barrier(workers)
-
-    def work(_: int) -> float:
-        network.run(pixels)
-        ready.wait()
-        start = time.perf_counter()
-        done = 0
-        while time.perf_counter() - start < seconds:
-            network.run(pixels)
-            done += network.batch
-        return done / (time.perf_counter() - start)
-
-    with ThreadPoolExecutor(workers) as pool:
-        rate = sum(pool.map(work, range(workers)))
+    (rate,) = measure_rates([network], side, workers=workers, rounds=1, seconds=seconds)
     speed = Speed(
         backbone=backbone.card.name,
         pack_sha256=backbone.card.pack_sha256,

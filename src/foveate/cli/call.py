@@ -58,7 +58,8 @@ def call(
 ) -> None:
     """Ask the server at URL which label each IMAGE has."""
     from foveate.classifier import Prediction
-    from foveate.serve.client import NOT_ANSWERED, CallError, Client
+    from foveate.errors import CallError
+    from foveate.serve.client import NOT_ANSWERED, Client
 
     client = Client(
         url,

@@ -86,7 +86,9 @@ def serve(
     _debug: options.Debug = False,
 ) -> None:
     """Answer requests over HTTP with what classifiers say about images."""
-    need_extra("serve", "To serve", "uvicorn", "httptools", "fastapi", "pybase64", "prometheus_client")
+    need_extra(
+        "serve", "To serve", "uvicorn", "httptools", "fastapi", "pybase64", "prometheus_client"
+    )
     from foveate.serve.logs import start_logging
     from foveate.serve.models import parse_models, read_served
     from foveate.serve.server import run_server

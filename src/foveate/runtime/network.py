@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foveate.runtime.cores import usable_cores
 
 Precision = Literal["auto", "bfloat16", "float32"]
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
@@ -42,13 +43,6 @@ class Network(Protocol):
         The same image gives the same features to the bit, whatever the images beside it.
         """
         ...
-
-
-def usable_cores() -> int:
-    """Cores that this process may use (containers and `taskset` allow fewer than there are)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def open_network(
@@ -87,4 +81,4 @@ def open_network(
             logger.warning("OpenVINO cannot run this network, ONNX Runtime will: %s", error)
     from foveate.runtime.onnxruntime import OnnxRuntimeNetwork
 
-    return OnnxRuntimeNetwork(onnx_bytes, workers, batch)
+    return OnnxRuntimeNetwork(onnx_bytes, batch)

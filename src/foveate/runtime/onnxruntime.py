@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from foveate.runtime.cores import usable_cores
 from foveate.runtime.quantisation import is_quantised
 
 BATCH = 8
@@ -16,9 +17,9 @@ class OnnxRuntimeNetwork:
 
     runtime = "onnxruntime"
 
-    def __init__(self, onnx_bytes: bytes, workers: int, batch: int | None = None) -> None:
+    def __init__(self, onnx_bytes: bytes, batch: int | None = None) -> None:
         self.batch = batch or BATCH
-        self._session = open_session(onnx_bytes, threads=1 if workers > 1 else 0)
+        self._session = open_session(onnx_bytes)
         self.precision = "int8" if is_quantised(onnx_bytes) else "float32"
 
     def prepare(self) -> None:
@@ -47,13 +48,14 @@ def open_session(onnx_bytes: bytes, *, threads: int = 1) -> onnxruntime.Inferenc
 
     Args:
         onnx_bytes: the ONNX file.
-        threads: threads within one call; 0 is one a core.
+        threads: threads within one call; 0 is one for each usable core.
 
     Raises:
         RuntimeError: ONNX Runtime cannot run the network.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # ONNX Runtime's own 0 is every core of the machine, whatever a container may use of them.
+    options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:

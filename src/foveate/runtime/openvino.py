@@ -7,10 +7,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
+from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
+
+with openvino_silenced():
+    import openvino
 
 if TYPE_CHECKING:
     from foveate.runtime.network import Precision

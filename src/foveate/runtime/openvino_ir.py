@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from foveate.runtime.onnxruntime import open_session
+from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
+
+with openvino_silenced():
+    import openvino
 
 INFO = "foveate"
 """The section of the file's `rt_info` that carries what is known about the classifier."""

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from foveate.runtime.network import Network, usable_cores
+from foveate.runtime.cores import usable_cores
+from foveate.runtime.network import Network
 
 ROUNDS = 5
 SECONDS = 1.0

@@ -13,15 +13,25 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from foveate import __version__
-from foveate.serve.guard import ID_KEY, IMAGES_KEY, REASON_KEY, UNTIL_KEY, Guard
+from foveate.serve.guard import (
+    ID_KEY,
+    IMAGES_KEY,
+    OPEN_PATHS,
+    REASON_KEY,
+    UNTIL_KEY,
+    Guard,
+)
 from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
 from foveate.serve.openinference import LENGTH_HEADER, describe, read_inference, write_inference
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.schemas import (
+    EXAMPLE_IMAGE,
     ErrorResponse,
     Health,
     InferRequest,
@@ -70,7 +80,7 @@ _PREDICT_BODY = {
         "content": {
             "application/json": {
                 "schema": PredictRequest.model_json_schema(),
-                "example": {"images": ["iVBORw0KGgoAAAANSUhEUgAA…"]},
+                "example": {"images": [EXAMPLE_IMAGE]},
             },
             "multipart/form-data": {
                 "schema": {
@@ -86,29 +96,64 @@ _PREDICT_BODY = {
         },
     }
 }
+_INFER_SCHEMA = InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")
 _INFER_BODY = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": InferRequest.model_json_schema(
-                    ref_template="#/components/schemas/{model}"
-                )
+                "schema": {name: part for name, part in _INFER_SCHEMA.items() if name != "$defs"}
             }
         },
     }
 }
 
 
+class _Api(FastAPI):
+    """FastAPI, told what it cannot know: what the guard asks for, and what we parse ourselves.
+
+    Args:
+        service: whose tokens are wanted.
+        options: of FastAPI.
+    """
+
+    def __init__(self, service: Service, **options: Any) -> None:
+        super().__init__(**options)
+        self._service = service
+
+    def openapi(self) -> dict[str, Any]:
+        """The description."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        description = super().openapi()
+        components = description["components"]
+        components["schemas"] |= _INFER_SCHEMA["$defs"]
+        if self._service.tokens.wanted:
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            for path in description["paths"].keys() - OPEN_PATHS:
+                for operation in description["paths"][path].values():
+                    operation["security"] = [{"token": []}]
+        return description
+
+
+class _Silence(Response):
+    """No response: the client has gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+
 def make_app(service: Service) -> Guard:
     """The whole application, guarded."""
-    app = FastAPI(
+    app = _Api(
+        service,
         title="foveate",
         version=__version__,
         description="Image classifiers as a REST API. Where the server has tokens, show one: "
         "`Authorization: Bearer TOKEN`.",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would redirect to whatever host the request names
     )
     page = files("foveate.serve").joinpath("page.html").read_text(encoding="utf-8")
 
@@ -179,6 +224,10 @@ def make_app(service: Service) -> Guard:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         return _refuse(request, invalid(f"{where}: {first['msg']}."))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_request: Request, _error: ClientDisconnect) -> Response:
+        return _Silence()
 
     @app.exception_handler(Exception)
     async def defect(request: Request, _error: Exception) -> Response:

@@ -9,6 +9,8 @@ a little-endian 32-bit integer.
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,13 +29,14 @@ from foveate.serve.schemas import (
 )
 from foveate.serve.service import Upload
 from foveate.serve.settings import ServerSettings
-from foveate.serve.uploads import check_count, decode_base64, in_words, invalid
+from foveate.serve.uploads import check_count, check_values, decode_base64, in_words, invalid
 
 LENGTH_HEADER = "inference-header-content-length"
 INPUT = "image"
 LABEL, PROBABILITIES = "label", "probabilities"
 
 _LENGTH = struct.Struct("<I")
+_DIGITS = re.compile("[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +81,21 @@ def read_inference(body: bytes, json_length: str | None, settings: ServerSetting
     """
     end = len(body)
     if json_length is not None:
-        if not (json_length.isascii() and json_length.isdigit() and int(json_length) <= end):
+        if not (_DIGITS.fullmatch(json_length) and int(json_length) <= end):
             raise invalid(f"The header {LENGTH_HEADER} is not a length within the body.")
         end = int(json_length)
+    head = body[:end]
+    check_values(head, settings)
     try:
-        request = InferRequest.model_validate_json(body[:end])
+        request = InferRequest.model_validate_json(head)
     except ValidationError as error:
         raise invalid(in_words(error)) from None
     if [tensor.name for tensor in request.inputs] != [INPUT]:
         raise invalid(f"The one input is called ‘{INPUT}’.")
     (tensor,) = request.inputs
-    images = _images(tensor, body[end:])
+    images = _images(tensor, body[end:], settings)
     if not images:
         raise invalid("The request holds no image.")
-    check_count(len(images), settings)
     in_binary = bool((request.parameters or {}).get("binary_data_output", False))
     wanted = request.outputs or []
     unknown = [output.name for output in wanted if output.name not in (LABEL, PROBABILITIES)]
@@ -145,19 +149,20 @@ def write_inference(
     return b"".join([head, *tensors]), len(head) if tensors else None
 
 
-def _images(tensor: InferTensor, binary: bytes) -> list[bytes]:
+def _images(tensor: InferTensor, binary: bytes, settings: ServerSettings) -> list[bytes]:
     if tensor.datatype != "BYTES":
         raise invalid(f"The input ‘{INPUT}’ is of type BYTES: the bytes of image files.")
     size = (tensor.parameters or {}).get("binary_data_size")
     if size is not None:
         if size != len(binary):
             raise invalid("binary_data_size is not the length of what follows the JSON.")
-        images = _unpack(binary)
+        images = _unpack(binary, settings)
     else:
-        texts = [*_flat(tensor.data or [])]
+        texts = _flat(tensor.data or [])
+        check_count(len(texts), settings)
         images = [decode_base64(text, index) for index, text in enumerate(texts)]
     # [n] is ours; [n, 1] comes from servers that count a batch apart.
-    if any(side < 0 for side in tensor.shape) or np.prod(tensor.shape) != len(images):
+    if math.prod(tensor.shape) != len(images):
         raise invalid(f"The shape of ‘{INPUT}’ does not fit its {len(images)} elements.")
     return images
 
@@ -174,7 +179,7 @@ def _flat(data: Sequence[object]) -> list[str]:
     return texts
 
 
-def _unpack(binary: bytes) -> list[bytes]:
+def _unpack(binary: bytes, settings: ServerSettings) -> list[bytes]:
     images, at = [], 0
     while at < len(binary):
         start = at + _LENGTH.size
@@ -185,6 +190,7 @@ def _unpack(binary: bytes) -> list[bytes]:
         if at > len(binary):
             raise invalid("The binary tensor ends within an element.")
         images.append(binary[start:at])
+        check_count(len(images), settings)
     return images
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+EXAMPLE_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mM4EaABAAMkAUEj5ExoAAAAAElFTkSuQmCC"
+)
+"""A PNG of one pixel, so that the examples in the description are accepted."""
 
 _ID = "4a1c7d9f6b0e2835c1d4f7a90b3e6c8d5f2a1b4c7e0d3f6a9b2c5e8d1f4a7b0c"
 
@@ -10,9 +17,7 @@ _ID = "4a1c7d9f6b0e2835c1d4f7a90b3e6c8d5f2a1b4c7e0d3f6a9b2c5e8d1f4a7b0c"
 class PredictRequest(BaseModel):
     """Images in JSON."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"images": ["iVBORw0KGgoAAAANSUhEUgAA…"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"images": [EXAMPLE_IMAGE]}]})
 
     images: list[str] = Field(
         min_length=1, description="image files (JPEG, PNG, WebP, …), each in base64"
@@ -120,7 +125,7 @@ class InferTensor(BaseModel):
     """A tensor of the Open Inference Protocol."""
 
     name: str
-    shape: list[int]
+    shape: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field(max_length=8)
     datatype: str
     parameters: dict[str, bool | int | float | str] | None = None
     data: list[object] | None = None
@@ -145,7 +150,7 @@ class InferRequest(BaseModel):
                             "name": "image",
                             "shape": [1],
                             "datatype": "BYTES",
-                            "data": ["iVBORw0KGgoAAAANSUhEUgAA…"],
+                            "data": [EXAMPLE_IMAGE],
                         }
                     ]
                 }

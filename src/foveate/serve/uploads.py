@@ -10,7 +10,8 @@ from http import HTTPStatus
 import pybase64
 from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -23,8 +24,14 @@ from foveate.serve.settings import ServerSettings
 MEDIA_TYPES = ("application/json", "multipart/form-data", "application/octet-stream", "image/*")
 
 _DATA_URL = re.compile(r"data:[^,]{0,100};base64,")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,200}")  # RFC 2046, section 5.1.1, and longer
 _MOST_FIELDS = 100
 """Fields of a form that are not files; they are ignored."""
+_MOST_VALUES = 1000
+"""Values in JSON besides four an image: parsed, each of three bytes takes some hundred."""
+_LONGEST_NAME = 255
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 async def read_uploads(request: Request, settings: ServerSettings) -> list[Upload]:
@@ -67,10 +74,10 @@ def decode_base64(text: str, index: int) -> bytes:
     except (binascii.Error, ValueError):
         pass
     prefix = _DATA_URL.match(text)
-    text = "".join(text[prefix.end() if prefix else 0 :].split())
-    text = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        data = text[prefix.end() if prefix else 0 :].encode("ascii")
+        data = data.translate(_URL_SAFE, b" \t\r\n\v\f").rstrip(b"=")
+        return pybase64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
     except (binascii.Error, ValueError):
         refused = RefusedImage(index, None, Reason.UNSUPPORTED, "It is not base64.")
         raise images_refused([refused]) from None
@@ -90,6 +97,22 @@ def check_count(count: int, settings: ServerSettings) -> None:
         )
 
 
+def check_values(body: bytes, settings: ServerSettings) -> None:
+    """Refuse JSON of more values than a request can mean, before it is parsed.
+
+    Neither base64 nor the name of anything holds what is counted here.
+
+    Raises:
+        RequestRefused: 413.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES + 4 * settings.max_images:
+        raise RequestRefused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too_large",
+            f"The JSON holds too many values; at most {settings.max_images} images are taken.",
+        )
+
+
 def invalid(sentence: str) -> RequestRefused:
     """A refusal of a request that is not what its media type says."""
     return RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", sentence)
@@ -103,6 +126,7 @@ def in_words(error: ValidationError) -> str:
 
 
 def _from_json(body: bytes, settings: ServerSettings) -> list[Upload]:
+    check_values(body, settings)
     try:
         images = PredictRequest.model_validate_json(body).images
     except ValidationError as error:
@@ -113,7 +137,7 @@ def _from_json(body: bytes, settings: ServerSettings) -> list[Upload]:
 
 async def _from_form(request: Request, settings: ServerSettings) -> list[Upload]:
     parser = MultiPartParser(
-        request.headers,
+        _form_headers(request),
         _stream(request),
         max_files=settings.max_images,
         max_fields=_MOST_FIELDS,
@@ -131,12 +155,26 @@ async def _from_form(request: Request, settings: ServerSettings) -> list[Upload]
         raise invalid("The form cannot be read.") from None
     try:
         return [
-            Upload(value.filename or None, await value.read())
+            Upload(_clean_name(value.filename or ""), await value.read())
             for _, value in form.multi_items()
             if isinstance(value, UploadFile)
         ]
     finally:
         await form.close()
+
+
+def _form_headers(request: Request) -> Headers:
+    """The boundary, and no `charset`: some of those that Python knows take long, or fail."""
+    _, options = parse_options_header(request.headers["content-type"])
+    boundary = options.get(b"boundary", b"")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise invalid("The form cannot be read: its boundary is missing or not a valid one.")
+    return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
+
+
+def _clean_name(name: str) -> str | None:
+    """The name as it may be shown, in JSON, in a log, on a terminal."""
+    return _UNPRINTABLE.sub("\ufffd", name[:_LONGEST_NAME]) or None
 
 
 async def _stream(request: Request) -> AsyncGenerator[bytes, None]:
