@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_samples import encode, every_format, photo, tiff
 from numpy.typing import NDArray
+from PIL import Image
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image import Resize, open_image
@@ -229,3 +231,14 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
         )
         assert done.returncode == 7
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_of_thousands_of_scans() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    assert open_image(data).width == 64
+    scan = data.rindex(b"\xff\xda")
+    with pytest.raises(ImageRefused) as refused:
+        open_image(data[:-2] + data[scan:-2] * 200 + data[-2:])
+    assert refused.value.reason == Reason.TOO_LARGE

@@ -153,3 +153,36 @@ def test_a_worker_that_dies_at_the_start(
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(WorkerDied):
         asyncio.run(Playground(served).pool.start())
+
+
+def test_a_place_survives_a_system_without_processes(
+    served: ServedModel, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(here: Playground) -> None:
+        create = asyncio.create_subprocess_exec
+
+        async def fail(*_: object, **__: object) -> None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        monkeypatch.setattr("asyncio.create_subprocess_exec", fail)
+        os.kill(here.pool.pids[0], signal.SIGKILL)
+        asking = asyncio.ensure_future(here.ask([image]))
+        await asyncio.sleep(1.5)
+        assert here.pool.ready == 0
+        monkeypatch.setattr("asyncio.create_subprocess_exec", create)
+        assert labels(await asking) == ["stripes"]
+
+    play(Playground(served, size=1), script)
+
+
+def test_a_worker_that_nobody_waits_for_does_not_hang_on(served: ServedModel, image: bytes) -> None:
+    async def script(here: Playground) -> None:
+        (pid,) = here.pool.pids
+        os.kill(pid, signal.SIGSTOP)
+        asking = asyncio.ensure_future(here.ask([image]))
+        await asyncio.sleep(0.2)
+        asking.cancel()
+        assert labels(await here.ask([image])) == ["stripes"]
+        assert here.pool.pids != [pid]
+
+    play(Playground(served, size=1, answer_seconds=60), script)

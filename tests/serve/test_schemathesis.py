@@ -40,7 +40,8 @@ def explore(server: Running, folder: Path, phases: str, examples: int, *options:
     command += ["--generation-database", "none", "--continue-on-failure", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 12" in done.stdout
+    if phases != "examples":
+        assert "Tested: 12" in done.stdout  # every operation
     assert "nresolvable" not in done.stdout
     generated = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
     assert generated is not None, done.stdout
@@ -74,13 +75,13 @@ def test_a_long_exploration(tmp_path: Path, model_file: Path, tokens: str) -> No
     with serving(tmp_path / "log", *arguments, environment=environment) as server:
         workers = server.workers
         phases = "examples,coverage,fuzzing,stateful"
-        count = explore(server, tmp_path, phases, 250, *options, *MADE_UP)
+        count = explore(server, tmp_path, phases, 150, *options, *MADE_UP)
         print(f"tokens {tokens}: {count} requests")  # noqa: T201
         assert count > 1000
         if tokens != "not shown":
             check_statuses(server)
         assert server.workers == workers
-        assert not any("trace" in line for line in server.logged)
+        assert '"trace"' not in (tmp_path / "log").read_text()
 
 
 def test_the_description_asks_for_tokens_only_where_the_server_does(

@@ -87,3 +87,11 @@ def test_tokens_that_no_header_carries(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         Tokens(tmp_path / "none")
+
+
+def test_a_variable_without_tokens_is_not_an_open_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOVEATE_TOKENS", " , ")
+    with pytest.raises(SettingsError, match="FOVEATE_TOKENS is set but holds no token"):
+        Tokens()
+    monkeypatch.setenv("FOVEATE_TOKENS", "")
+    assert not Tokens().wanted

@@ -9,7 +9,9 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import remark
-from foveate.cli.shared import need_extra
+from foveate.cli.shared import ending_on_sigterm, need_extra
+
+NEEDED = ("fastapi", "httptools", "prometheus_client", "pybase64", "python_multipart", "uvicorn")
 
 
 def serve(
@@ -87,34 +89,42 @@ def serve(
 ) -> None:
     """Answer requests over HTTP with what classifiers say about images."""
     need_extra(
-        "serve", "To serve", "uvicorn", "httptools", "fastapi", "pybase64", "prometheus_client"
+        "serve",
+        "To serve",
+        "uvicorn",
+        "httptools",
+        "fastapi",
+        "python_multipart",
+        "pybase64",
+        "prometheus_client",
     )
-    from foveate.serve.logs import start_logging
-    from foveate.serve.models import parse_models, read_served
-    from foveate.serve.server import run_server
-    from foveate.serve.settings import make_server_settings
+    with ending_on_sigterm():
+        from foveate.serve.logs import start_logging
+        from foveate.serve.models import parse_models, read_served
+        from foveate.serve.server import run_server
+        from foveate.serve.settings import make_server_settings
 
-    settings = make_server_settings(
-        {
-            "host": host,
-            "port": port,
-            "workers": workers,
-            "queue": queue,
-            "batch": batch,
-            "max_images": max_images,
-            "max_body": max_body,
-            "max_pixels": max_pixels,
-            "max_connections": max_connections,
-            "deadline": deadline,
-            "grace": grace,
-            "token_file": token_file,
-            "tls_cert": tls_cert,
-            "tls_key": tls_key,
-            "log_predictions": log_predictions,
-        }
-    )
-    served = [read_served(name, path) for name, path in parse_models(models).items()]
-    start_logging(quiet=quiet)
-    names = ", ".join(model.name for model in served)
-    remark(f"Starting {names} …", quiet=quiet)
-    run_server(served, settings, lambda url: print(f"Serving {names} on {url}", flush=True))
+        settings = make_server_settings(
+            {
+                "host": host,
+                "port": port,
+                "workers": workers,
+                "queue": queue,
+                "batch": batch,
+                "max_images": max_images,
+                "max_body": max_body,
+                "max_pixels": max_pixels,
+                "max_connections": max_connections,
+                "deadline": deadline,
+                "grace": grace,
+                "token_file": token_file,
+                "tls_cert": tls_cert,
+                "tls_key": tls_key,
+                "log_predictions": log_predictions,
+            }
+        )
+        served = [read_served(name, path) for name, path in parse_models(models).items()]
+        start_logging(quiet=quiet)
+        names = ", ".join(model.name for model in served)
+        remark(f"Starting {names} …", quiet=quiet)
+        run_server(served, settings, lambda url: print(f"Serving {names} on {url}", flush=True))

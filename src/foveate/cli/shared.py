@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +64,16 @@ def need_extra(extra: str, purpose: str, *modules: str) -> None:
         raise SettingsError(
             f"{purpose}, {' and '.join(missing)} must be installed: pip install 'foveate[{extra}]'"
         )
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Within, SIGTERM is a regular end; the first process of a container would ignore it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def print_training(training: Training, model: Path, report: Path) -> None:

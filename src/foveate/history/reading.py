@@ -190,6 +190,11 @@ def _of_record(record: Record, status: str, reason: str | None, artifacts: Path)
     )
 
 
+_HAS_TABLES = (
+    "SELECT name FROM sqlite_master WHERE name IN ('runs', 'params', 'tags', 'latest_metrics')"
+)
+
+
 def _from_database(place: Place) -> list[RecordedRun]:
     """Runs from the SQLite file itself: MLflow needs seconds for what takes it milliseconds.
 
@@ -200,6 +205,8 @@ def _from_database(place: Place) -> list[RecordedRun]:
         return []
     try:
         with closing(sqlite3.connect(database)) as connection:
+            if len(connection.execute(_HAS_TABLES).fetchall()) < 4:
+                return []  # they are being made at this moment
             rows = connection.execute(
                 "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs "
                 "WHERE lifecycle_stage = 'active'"

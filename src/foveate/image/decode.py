@@ -22,6 +22,9 @@ _HASH_RESOLUTION = 224
 """What the decode behind a hash covers, whatever resolution features use: a hash must not depend
 on settings. At the default resolution both use the same decode."""
 
+_START_OF_SCAN = b"\xff\xda"
+"""Marker of a JPEG (ITU-T T.81, table B.1); coded pixels do not hold it."""
+
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,6 +51,8 @@ def open_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
     name = sniff(data)
     header = open_header(name, data)
     limits.check_size(*header.size)
+    if name == "JPEG":
+        limits.check_scans(data.count(_START_OF_SCAN))
     return OpenedImage(name, data, header)
 
 

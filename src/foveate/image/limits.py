@@ -19,11 +19,14 @@ class Limits:
         max_pixels: width × height.
         max_side: the longer of width and height, in pixels; 65 500 is also the most that
             libjpeg decodes.
+        max_scans: passes over the pixels of a JPEG. Progressive files have about ten; each takes
+            time, whatever it holds, so that a small file of thousands takes minutes.
     """
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 100_000_000
     max_side: int = 65_500
+    max_scans: int = 100
 
     def check_bytes(self, count: int) -> None:
         """Refuse a file of `count` bytes if it is empty or over `max_bytes`."""
@@ -33,6 +36,14 @@ class Limits:
             raise ImageRefused(
                 Reason.TOO_LARGE,
                 f"The file has {count:,} bytes; the limit is {self.max_bytes:,}.",
+            )
+
+    def check_scans(self, count: int) -> None:
+        """Refuse a JPEG of `count` scans if these are more than `max_scans`."""
+        if count > self.max_scans:
+            raise ImageRefused(
+                Reason.TOO_LARGE,
+                f"The JPEG has {count:,} scans; the limit is {self.max_scans}.",
             )
 
     def check_size(self, width: int, height: int) -> None:

@@ -42,14 +42,17 @@ from foveate.serve.schemas import (
     ModelsResponse,
     PredictRequest,
     PredictResponse,
+    ServerLive,
     ServerMetadata,
+    ServerReady,
 )
 from foveate.serve.service import Service, Upload
 from foveate.serve.uploads import invalid, read_uploads
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "img-src blob: data:; connect-src 'self'"
+    "img-src blob: data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
 )
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -246,13 +249,13 @@ def _add_open_inference(app: FastAPI, service: Service) -> None:
         )
 
     @app.get("/v2/health/live", summary="Whether the process answers")
-    async def live() -> Health:
-        return Health(status="live")
+    async def live() -> ServerLive:
+        return ServerLive(live=True)
 
     @app.get("/v2/health/ready", summary="Whether images can be sent", responses=_some(503))
-    async def ready() -> Health:
+    async def ready() -> ServerReady:
         _check_ready(service)
-        return Health(status="ready")
+        return ServerReady(ready=True)
 
     @app.get("/v2/models/{name}", summary="A classifier", responses=_some(401, 404))
     async def metadata(name: str) -> ModelMetadata:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers
 
+from foveate.serve.connection import CONNECTION_KEY
 from foveate.serve.logs import log
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
@@ -48,6 +49,10 @@ UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
+
+
+_SMALL = 2**20
+"""Bytes of a body that is still taken when large ones are refused for want of room."""
 
 
 @dataclass(slots=True)
@@ -98,16 +103,21 @@ class Guard:
                 ]
             await send(message)
 
+        connection = scope.get("extensions", {}).get(CONNECTION_KEY, {}).get("connection")
+        task = asyncio.current_task()
+        if connection is not None and task is not None:
+            connection.when_lost = task.cancel  # nobody works for a client that has gone
         try:
             self._admit(scope, headers)
             await self._app(scope, body.receive, send_marked)
         except RequestRefused as refusal:
             scope[REASON_KEY] = refusal.reason
             await refusal.response(request_id)(scope, body.receive, send_marked)
-        except asyncio.CancelledError:  # the server's grace is over
+        except asyncio.CancelledError:  # the client has gone, or the server's grace is over
             stopping = busy("stopping", "The server is stopping.")
-            scope[REASON_KEY] = stopping.reason
-            if not status:
+            lost = connection is not None and connection.lost
+            scope[REASON_KEY] = "gone" if lost else stopping.reason
+            if not status and not lost:
                 await stopping.response(request_id)(scope, body.receive, send_marked)
         except Exception:  # the application has answered already, with 500
             log(
@@ -115,9 +125,11 @@ class Guard:
                 level=logging.ERROR,
                 trace=True,
                 request_id=request_id,
-                path=scope["path"][:200],
+                path=_shown_path(scope),
             )
         finally:
+            if connection is not None:
+                connection.when_lost = None
             body.release()
             self._tell(scope, request_id, status, time.perf_counter() - start, body.received)
 
@@ -132,6 +144,12 @@ class Guard:
                 "Show a token of this server: `Authorization: Bearer TOKEN`.",
                 headers={"www-authenticate": "Bearer"},
             )
+        declared = headers.get("content-length", "")
+        limit = service.settings.max_body_bytes
+        # Where the client asks first, or would send more than is worth throwing away.
+        most = limit if "expect" in headers else _DISCARDED * limit
+        if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
+            raise _too_large(service)
         if posts and (path == "/predict" or path.startswith("/v2/models/")):
             service.check_room()
 
@@ -153,13 +171,19 @@ class Guard:
             level=logging.INFO if scope["method"] == "POST" or status >= 400 else logging.DEBUG,
             request_id=request_id,
             method=scope["method"],
-            path=path[:200],
+            path=_shown_path(scope),
             status=status or None,
             milliseconds=round(1000 * seconds, 2),
             bytes=received,
             images=scope.get(IMAGES_KEY),
+            client=(scope.get("client") or (None,))[0],
             reason=reason,
         )
+
+
+def _shown_path(scope: Scope) -> str:
+    """As it was sent, percent-encoded: decoded, it may hold ends of lines and worse."""
+    return str(scope["raw_path"][:200], "ascii", "backslashreplace")
 
 
 class _Body:
@@ -188,13 +212,11 @@ class _Body:
             self.release()
             while not self._complete and self.received <= _DISCARDED * limit:
                 await self._next()
-            raise RequestRefused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "too_large",
-                f"The body is larger than {self._service.settings.max_body} MiB.",
-                headers={"connection": "close"},
-            )
-        if self._bodies.held > self._service.settings.bodies_bytes:
+            raise _too_large(self._service)
+        most = self._service.settings.bodies_bytes
+        held = self._bodies.held
+        # Large bodies first: a few of them that come slowly must not keep out all small ones.
+        if held > 2 * most or (held > most and self._held > _SMALL):
             raise busy("queue_full", "Too much is being sent at once; try again later.")
         return message
 
@@ -221,3 +243,12 @@ class _Body:
         self._bodies.held += count
         self._complete = not message.get("more_body", False)
         return message
+
+
+def _too_large(service: Service) -> RequestRefused:
+    return RequestRefused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "too_large",
+        f"The body is larger than {service.settings.max_body} MiB.",
+        headers={"connection": "close"},
+    )

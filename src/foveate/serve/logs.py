@@ -6,6 +6,7 @@ import json
 import logging
 import logging.handlers
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +86,7 @@ class PredictionLog:
                 f"Predictions cannot be logged to ‘{path}’: {error.strerror}."
             ) from None
         self._failed = False
+        self._lock = threading.Lock()
 
     def write(
         self,
@@ -93,10 +95,20 @@ class PredictionLog:
         data: Sequence[bytes],
         answers: Sequence[Answer],
     ) -> None:
-        """Add a line for each image of a request.
+        """Add a line for each image of a request; from a thread, as disks may hang.
 
         A full disk stops the log, not the server; it says so once.
         """
+        with self._lock:
+            self._write(request_id, names, data, answers)
+
+    def _write(
+        self,
+        request_id: str,
+        names: Sequence[str | None],
+        data: Sequence[bytes],
+        answers: Sequence[Answer],
+    ) -> None:
         now = _time(datetime.now(UTC).timestamp())
         try:
             for name, image, answer in zip(names, data, answers, strict=True):

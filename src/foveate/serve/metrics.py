@@ -8,7 +8,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.registry import Collector
 
-from foveate.serve.line import Answer, Refusal
+from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
 
 MetricT = TypeVar("MetricT", bound=Collector)
@@ -119,13 +119,12 @@ class Metrics:
         """A replaced file was taken over, or refused."""
         self._reloads.labels("taken" if taken else "refused").inc()
 
-    def predicted(self, answers: Iterable[Answer | Refusal]) -> None:
-        """Count what was predicted."""
+    def predicted(self, answers: Iterable[Answer]) -> None:
+        """Count what a client was told."""
         for answer in answers:
-            if isinstance(answer, Answer):
-                name = answer.model.name
-                self.predictions.labels(name, answer.label).inc()
-                self.confidence.labels(name).observe(answer.probability)
+            name = answer.model.name
+            self.predictions.labels(name, answer.label).inc()
+            self.confidence.labels(name).observe(answer.probability)
 
     def _add(self, metric: MetricT) -> MetricT:
         self._registry.register(metric)

@@ -24,6 +24,7 @@ class ServedModel:
         data: the whole file: workers are started from these bytes, whatever becomes of the file.
         id: SHA-256 of the file.
         metadata: what the file says about itself.
+        fingerprint: of the file, before it was read.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ServedModel:
     data: bytes
     id: str
     metadata: Metadata
+    fingerprint: Fingerprint | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -70,6 +72,7 @@ def read_served(name: str, path: Path) -> ServedModel:
     Raises:
         ModelFileError: it is not there or is not a foveate classifier.
     """
+    before = fingerprint(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -79,7 +82,7 @@ def read_served(name: str, path: Path) -> ServedModel:
         model = read_model(data)
     except ModelFileError as error:
         raise ModelFileError(f"‘{path}’: {error}") from None
-    return ServedModel(name, path, data, files.digest(data), model.metadata)
+    return ServedModel(name, path, data, files.digest(data), model.metadata, before)
 
 
 def fingerprint(path: Path) -> Fingerprint | None:

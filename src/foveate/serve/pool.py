@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from foveate.errors import ModelFileError, Reason
@@ -17,10 +18,17 @@ from foveate.serve.line import Job, Line, Refusal
 from foveate.serve.logs import log
 from foveate.serve.metrics import Metrics
 from foveate.serve.models import ServedModel
-from foveate.serve.process import Answered, Setup, WorkerDied, WorkerProcess
+from foveate.serve.process import END_SECONDS, Answered, Setup, WorkerDied, WorkerProcess
 
 MOST_DEATHS = 3
 """Workers that may die with an image before it is refused: alone in at least two of them."""
+
+ABANDONED_SECONDS = 2.0
+"""For a batch that nobody waits for any more; then its worker is killed. So an image that takes a
+decoder minutes blocks a worker little longer than the deadline."""
+
+_STOP_SECONDS = 1.0
+"""For workers to end when the server does: nobody waits for what they do."""
 
 _LONGEST_PAUSE = 30.0
 """Seconds between attempts to start a worker that dies at once, at most."""
@@ -34,12 +42,17 @@ class _Place:
         number: from 0.
         worker: None while there is none.
         busy: whether it has images.
+        next: of a newer version, to be put in place.
+        pause: seconds before the next start; 0 after a worker has answered.
+        filled: set when a worker is put in place.
     """
 
     number: int
     worker: WorkerProcess | None = None
     busy: bool = False
-    next: WorkerProcess | None = field(default=None)
+    next: WorkerProcess | None = None
+    pause: float = 0.0
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Pool:
@@ -115,7 +128,7 @@ class Pool:
             while len(started) < len(self._places):
                 # One after the other: requests go on on the same cores.
                 started.append(await WorkerProcess.start(setup))
-        except (ModelFileError, WorkerDied):
+        except BaseException:
             for worker in started:
                 self._close(worker)
             raise
@@ -136,31 +149,43 @@ class Pool:
         await self._end_workers()
 
     async def _work(self, place: _Place) -> None:
-        pause = 0.0
         while True:
-            self._change(place)
-            if place.worker is None:
-                try:
-                    await self._fill(place)
-                    pause = 0.0
-                except (ModelFileError, WorkerDied) as error:
-                    pause = min(_LONGEST_PAUSE, 2 * pause + 0.5)
-                    log("worker does not start", level=logging.ERROR, error=str(error))
-                    await asyncio.sleep(pause)
-                    continue
-            worker = place.worker
-            if worker is None:
-                continue
-            jobs = await self._next_jobs(place, worker)
-            self._change(place)
-            if jobs and place.worker is not None:
-                place.busy = True
-                try:
-                    await self._answer(place, place.worker, jobs)
-                finally:
-                    place.busy = False
-            elif jobs:
-                self._line.put_back(jobs)
+            try:
+                await self._work_once(place)
+            except Exception as error:  # a place must not stay empty, whatever happened
+                log("worker failed", level=logging.ERROR, trace=True, error=str(error))
+                if place.worker is not None:
+                    await place.worker.kill()
+                    self._lost(place, str(error))
+
+    async def _work_once(self, place: _Place) -> None:
+        """One worker started, or one batch answered."""
+        self._change(place)
+        if place.worker is None:
+            await self._start_again(place)
+            return
+        jobs = await self._next_jobs(place, place.worker)
+        self._change(place)
+        if jobs and place.worker is not None:
+            place.busy = True
+            try:
+                await self._answer(place, place.worker, jobs)
+            finally:
+                place.busy = False
+        elif jobs:
+            self._line.put_back(jobs)
+
+    async def _start_again(self, place: _Place) -> None:
+        place.filled.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(place.filled.wait(), place.pause)
+        if place.worker is not None:  # of a newer version, meanwhile
+            return
+        place.pause = min(_LONGEST_PAUSE, 2 * place.pause + 0.5)
+        try:
+            await self._fill(place)
+        except (ModelFileError, WorkerDied) as error:
+            log("worker does not start", level=logging.ERROR, error=str(error))
 
     async def _next_jobs(self, place: _Place, worker: WorkerProcess) -> list[Job]:
         """Images to work on; none where the worker died while it waited for them."""
@@ -186,27 +211,49 @@ class Pool:
         for job in jobs:
             self._metrics.stages.labels("queue").observe(start - job.arrived)
         try:
-            answered = await worker.answer(
-                jobs[0].model, [job.data for job in jobs], self._answer_seconds
-            )
+            answered = await self._answered(worker, jobs)
         except WorkerDied as death:
             await worker.kill()
             self._lost(place, str(death))
             self._give_back(jobs)
             return
+        place.pause = 0.0
         self._measure(jobs[0].model, answered, loop.time() - start)
         for job, answer in zip(jobs, answered.answers, strict=True):
             if not job.answer.done():
                 job.answer.set_result(answer)
+
+    async def _answered(self, worker: WorkerProcess, jobs: Sequence[Job]) -> Answered:
+        """What the worker says, unless nobody waits for it any more.
+
+        Raises:
+            WorkerDied: it died, takes too long, or is not waited for.
+        """
+        data = [job.data for job in jobs]
+        answering = asyncio.ensure_future(worker.answer(jobs[0].model, data, self._answer_seconds))
+        # `wait`, unlike `gather`, leaves the answers alone when it is cancelled.
+        given_up = asyncio.ensure_future(asyncio.wait([job.answer for job in jobs]))
+        try:
+            await asyncio.wait({answering, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                await asyncio.wait({answering}, timeout=ABANDONED_SECONDS)
+            if not answering.done():
+                raise WorkerDied("nobody waits for its answer any more")
+            return answering.result()
+        finally:
+            answering.cancel()
+            given_up.cancel()
 
     def _give_back(self, jobs: Sequence[Job]) -> None:
         """Images of a worker that died: back into the line, or refused after too many deaths."""
         again = []
         for job in jobs:
             job.deaths += 1
+            if job.answer.done():
+                continue
             if job.deaths < MOST_DEATHS:
                 again.append(job)
-            elif not job.answer.done():
+            else:
                 sentence = "Decoding it brings the decoder down; save it again to use it."
                 job.answer.set_result(Refusal(Reason.UNREADABLE, sentence))
         self._line.put_back(again)
@@ -216,7 +263,6 @@ class Pool:
         self._metrics.batches.labels(name).observe(count)
         self._metrics.stages.labels("decode").observe(answered.decode)
         self._metrics.stages.labels("infer").observe(answered.infer)
-        self._metrics.predicted(answered.answers)
         before = self._seconds_per_image
         now = seconds / count
         self._seconds_per_image = now if before is None else 0.9 * before + 0.1 * now
@@ -237,6 +283,7 @@ class Pool:
         if place.worker is not None:
             self._close(place.worker)
         place.worker, place.next = place.next, None
+        place.filled.set()
         self._metrics.workers.set(self.ready)
 
     def _lost(self, place: _Place, why: str) -> None:
@@ -245,8 +292,8 @@ class Pool:
         self._metrics.restarts.inc()
         self._metrics.workers.set(self.ready)
 
-    def _close(self, worker: WorkerProcess) -> None:
-        task = asyncio.create_task(worker.close())
+    def _close(self, worker: WorkerProcess, seconds: float = END_SECONDS) -> None:
+        task = asyncio.create_task(worker.close(seconds))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -254,6 +301,6 @@ class Pool:
         for place in self._places:
             for worker in (place.worker, place.next):
                 if worker is not None:
-                    self._close(worker)
+                    self._close(worker, _STOP_SECONDS)
             place.worker = place.next = None
         await asyncio.gather(*self._closing)

@@ -17,6 +17,10 @@ from foveate.errors import ModelFileError
 from foveate.serve.frames import Frame, read_frame
 from foveate.serve.line import Answer, Refusal
 from foveate.serve.models import ServedModel
+from foveate.serve.tokens import VARIABLE
+
+END_SECONDS = 5
+"""For what a worker has begun, when it is told to end."""
 
 START_SECONDS = 120
 """A worker that is not ready after so long never will be."""
@@ -99,6 +103,7 @@ class WorkerProcess:
         """
         # One core a worker: threads of their own that libraries start would fight over it.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment.pop(VARIABLE, None)  # decoders of strangers' bytes need no tokens
         creating = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
                 sys.executable,
@@ -114,6 +119,8 @@ class WorkerProcess:
         except asyncio.CancelledError:
             await cls(await creating, setup).kill()  # half started, it would be nobody's
             raise
+        except OSError as error:  # no more processes, files or memory
+            raise WorkerDied(f"it cannot be started: {error.strerror or error}") from None
         try:
             ready = await worker._exchange(setup.frame(), START_SECONDS)
             if "error" in ready.header:
@@ -146,11 +153,11 @@ class WorkerProcess:
         ]
         return Answered(answers, frame.header["decode"], frame.header["infer"])
 
-    async def close(self) -> None:
-        """Let it finish and wait until it has ended."""
+    async def close(self, seconds: float = END_SECONDS) -> None:
+        """Let it finish and wait until it has ended; after so long it is killed."""
         self._stdin.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.gone), 5)
+            await asyncio.wait_for(asyncio.shield(self.gone), seconds)
         await self.kill()
 
     async def kill(self) -> None:

@@ -121,6 +121,18 @@ class Health(BaseModel):
     status: str
 
 
+class ServerLive(BaseModel):
+    """Whether the server answers, in the Open Inference Protocol."""
+
+    live: bool
+
+
+class ServerReady(BaseModel):
+    """Whether images can be sent, in the Open Inference Protocol."""
+
+    ready: bool
+
+
 class InferTensor(BaseModel):
     """A tensor of the Open Inference Protocol."""
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from logging import WARNING
 
 import uvicorn
 
 from foveate.errors import ModelFileError, SettingsError
 from foveate.serve.app import make_app
-from foveate.serve.connection import make_protocol
+from foveate.serve.connection import HEADER_SECONDS, make_protocol
 from foveate.serve.logs import log
 from foveate.serve.models import ServedModel
 from foveate.serve.process import WorkerDied
@@ -51,39 +53,90 @@ def run_server(models: Sequence[ServedModel], settings: ServerSettings, tell: Te
 
 async def _serve(models: Sequence[ServedModel], settings: ServerSettings, tell: Tell) -> None:
     service = Service(models, settings)
+    if not service.tokens.wanted and not _is_loopback(settings.host):
+        log("everybody who reaches this address is served: there are no tokens", level=WARNING)
     config = _config(service, settings)
     listening = _listen(settings)
-    try:
+    port = listening.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
+    server = _Server(config, lambda: tell(url))
+    with server.capture_signals():
         try:
-            await service.start()
-        except WorkerDied as death:
-            raise ModelFileError(f"A worker does not start: {death}.") from None
-        # What exists by now stays; the collector need not look through it again and again.
-        gc.freeze()
-        port = listening.getsockname()[1]
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        scheme = "https" if settings.tls_cert else "http"
-        server = _Server(config, lambda: tell(f"{scheme}://{host}:{port}"))
-        await server.serve(sockets=[listening])
+            if await _start(service, server):
+                # What exists by now stays; the collector need not look through it again and again.
+                gc.freeze()
+                await server.serve(sockets=[listening])
+        finally:
+            listening.close()
+            await service.stop()
+            log("stopped")
+
+
+async def _start(service: Service, server: _Server) -> bool:
+    """Start the workers; whether they did, before a signal came."""
+    starting = asyncio.ensure_future(service.start())
+    asked = asyncio.ensure_future(server.asked.wait())
+    try:
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return False
+        starting.result()
+        return True
+    except WorkerDied as death:
+        raise ModelFileError(f"A worker does not start: {death}.") from None
     finally:
-        listening.close()
-        await service.stop()
-        log("stopped")
+        asked.cancel()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("127.0.0.1", "::1", "localhost")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, whose end by a signal is a regular one."""
+    """The server of uvicorn, with a limit for handshakes; a signal is a regular end.
+
+    Attributes:
+        asked: set when a signal has asked it to stop.
+    """
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._started = started
+        self.asked = asyncio.Event()
+        self._tell = started
+        self._capturing = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._started()
+        config = self.config
+        await self.lifespan.startup()
+
+        def connect() -> asyncio.Protocol:
+            return config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                connect,
+                sock=one,
+                ssl=config.ssl,
+                ssl_handshake_timeout=HEADER_SECONDS if config.ssl else None,
+                backlog=config.backlog,
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
+        self._tell()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        if self._capturing:
+            yield
+            return
+        self._capturing = True
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
@@ -100,6 +153,7 @@ class _Server(uvicorn.Server):
         else:
             log("stopping", seconds=self.config.timeout_graceful_shutdown)
         self.should_exit = True
+        self.asked.set()
 
 
 def _config(service: Service, settings: ServerSettings) -> uvicorn.Config:
@@ -107,7 +161,10 @@ def _config(service: Service, settings: ServerSettings) -> uvicorn.Config:
         raise SettingsError("TLS needs both: `--tls-cert` and `--tls-key`.")
     config = uvicorn.Config(
         make_app(service),
-        http=make_protocol(settings.max_connections),
+        http=make_protocol(
+            settings.max_connections,
+            lambda reason: service.metrics.rejections.labels(reason).inc(),
+        ),
         ws="none",
         lifespan="off",
         loop="none",
@@ -116,7 +173,7 @@ def _config(service: Service, settings: ServerSettings) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=round(settings.grace),
+        timeout_graceful_shutdown=math.ceil(settings.grace),
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
     )

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from foveate.errors import FoveateError, SettingsError
 from foveate.runtime import usable_cores
 from foveate.serve.line import Answer, Job, Line, LineFull, Refusal
-from foveate.serve.logs import PredictionLog, log
+from foveate.serve.logs import PredictionLog
 from foveate.serve.metrics import Metrics
-from foveate.serve.models import Fingerprint, ServedModel, fingerprint, read_served
+from foveate.serve.models import ServedModel
 from foveate.serve.pool import Pool
-from foveate.serve.process import Setup, WorkerDied
+from foveate.serve.process import Setup
 from foveate.serve.refusal import RefusedImage, RequestRefused, busy, images_refused
+from foveate.serve.reload import Reloader
 from foveate.serve.settings import ServerSettings
 from foveate.serve.tokens import Tokens
-
-POLL_SECONDS = 1.0
-"""Between two looks at the files. One that changes between two looks is still being written."""
 
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
@@ -115,9 +111,9 @@ class Service:
             ModelFileError: a classifier cannot be loaded or run.
             WorkerDied: a worker died while it started.
         """
-        seen = {model.name: fingerprint(model.path) for model in self.models}
         await self._pool.start()
-        self._watching = asyncio.create_task(self._watch(seen))
+        reloader = Reloader(self._pool, self.tokens, self.metrics)
+        self._watching = asyncio.create_task(reloader.run())
 
     async def stop(self) -> None:
         """End the workers."""
@@ -162,8 +158,10 @@ class Service:
         if len({answer.model.id for answer in answers}) > 1:
             # The file was replaced between two images; by now only the new version answers.
             answers = await self._answers(model.name, uploads, until)
+        self.metrics.predicted(answers)
         if self._log is not None:
-            self._log.write(
+            await asyncio.to_thread(
+                self._log.write,
                 request_id,
                 [upload.name for upload in uploads],
                 [upload.data for upload in uploads],
@@ -211,46 +209,3 @@ class Service:
             f"{len(self._line)} images are waiting already; try again later.",
             max(1, min(60, round(wait))),
         )
-
-    async def _watch(self, taken: dict[str, Fingerprint | None]) -> None:
-        """Take over files that were replaced, once they have stopped changing."""
-        before = dict(taken)
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            if self.tokens.changed():
-                self._read_tokens()
-            now = {model.name: fingerprint(model.path) for model in self.models}
-            settled = [name for name in now if now[name] and now[name] == before[name]]
-            changed = [name for name in settled if now[name] != taken[name]]
-            before = now
-            if changed:
-                taken |= {name: now[name] for name in changed}
-                await self._take_over(changed)
-
-    async def _take_over(self, names: Sequence[str]) -> None:
-        models = {model.name: model for model in self.models}
-        try:
-            for name in names:
-                model = await asyncio.to_thread(read_served, name, models[name].path)
-                models[name] = model
-            if all(model.id == self.model(model.name).id for model in models.values()):
-                return  # touched, but the same
-            await self._pool.take_over(list(models.values()))
-        except (FoveateError, WorkerDied) as error:
-            self.metrics.reloaded(taken=False)
-            log(
-                "replaced model refused; the one before is served on",
-                level=logging.ERROR,
-                models=list(names),
-                error=str(error),
-            )
-        else:
-            self.metrics.reloaded(taken=True)
-            log("model replaced", models={name: models[name].id for name in names})
-
-    def _read_tokens(self) -> None:
-        try:
-            self.tokens.read()
-            log("tokens read again")
-        except SettingsError as error:
-            log("tokens stay as they were", level=logging.ERROR, error=str(error))

@@ -56,7 +56,10 @@ class Tokens:
 
     def read(self) -> None:
         """Read the environment and the file."""
-        tokens = re.split(r"[\s,]+", os.environ.get(VARIABLE, ""))
+        variable = os.environ.get(VARIABLE, "")
+        tokens = re.split(r"[\s,]+", variable)
+        if variable and not any(tokens):
+            raise SettingsError(f"{VARIABLE} is set but holds no token; unset it to serve all.")
         if self._file is not None:
             self._fingerprint = fingerprint(self._file)
             try:

@@ -1,7 +1,7 @@
 """A worker: a process that decodes images and runs the classifiers, on one core.
 
 It stands alone so that an image which brings a decoder down, or takes all memory, brings down
-one worker and not the server. It is started by `foveate.serve.lane`, reads frames from its
+one worker and not the server. It is started by `foveate.serve.process`, reads frames from its
 standard input and answers on its standard output, until the input ends.
 """
 
@@ -98,7 +98,9 @@ def _portions(
 def main() -> None:
     """Load, say so, and answer until the server closes the pipe."""
     # Ctrl-C on a terminal reaches the whole group; the server says when workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # So does a SIGTERM of systemd, say.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     source = sys.stdin.buffer
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between the frames

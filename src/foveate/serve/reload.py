@@ -1,0 +1,108 @@
+"""Takes over files that are replaced while the server runs: classifiers and tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from foveate.errors import ModelFileError, SettingsError
+from foveate.serve.logs import log
+from foveate.serve.metrics import Metrics
+from foveate.serve.models import Fingerprint, fingerprint, read_served
+from foveate.serve.pool import Pool
+from foveate.serve.process import WorkerDied
+from foveate.serve.tokens import Tokens
+
+POLL_SECONDS = 1.0
+"""Between two looks at the files. One that changes between two looks is still being written."""
+
+_AGAIN_SECONDS = 30.0
+"""After workers did not start with new files, for want of memory, say."""
+
+
+class Reloader:
+    """Watches the files of a server.
+
+    Args:
+        pool: whose classifiers are watched.
+        tokens: whose file is watched.
+        metrics: told what became of a replaced classifier.
+    """
+
+    def __init__(self, pool: Pool, tokens: Tokens, metrics: Metrics) -> None:
+        self._pool = pool
+        self._tokens = tokens
+        self._metrics = metrics
+        self._before: dict[str, Fingerprint | None] = {}
+        self._tried: dict[str, Fingerprint | None] = {
+            name: model.fingerprint for name, model in pool.models.items()
+        }
+        self._again = 0.0
+
+    async def run(self) -> None:
+        """Look at the files until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                if self._tokens.changed():
+                    self._read_tokens()
+                if time.monotonic() >= self._again:
+                    await self._look()
+            except Exception as error:  # whatever it is, the next look may go well
+                log("watching files failed", level=logging.ERROR, trace=True, error=str(error))
+
+    async def _look(self) -> None:
+        now = {name: fingerprint(model.path) for name, model in self._pool.models.items()}
+        changed = [
+            name
+            for name in now
+            if now[name] is not None
+            and now[name] == self._before.get(name)
+            and now[name] != self._tried[name]
+        ]
+        self._before = now
+        if changed:
+            self._tried |= {name: now[name] for name in changed}
+            await self._take_over(changed)
+
+    async def _take_over(self, names: Sequence[str]) -> None:
+        models = self._pool.models
+        read = dict(models)
+        for name in names:
+            try:
+                read[name] = await asyncio.to_thread(read_served, name, models[name].path)
+            except ModelFileError as error:
+                self._refused([name], error)
+        newer = [name for name in names if read[name].id != models[name].id]
+        if not newer:
+            return
+        try:
+            await self._pool.take_over(list(read.values()))
+        except ModelFileError as error:
+            self._refused(newer, error)
+        except WorkerDied as error:
+            self._refused(newer, error)
+            for name in newer:
+                self._tried[name] = None
+            self._again = time.monotonic() + _AGAIN_SECONDS
+        else:
+            self._metrics.reloaded(taken=True)
+            log("model replaced", models={name: read[name].id for name in newer})
+
+    def _refused(self, names: Sequence[str], error: Exception) -> None:
+        self._metrics.reloaded(taken=False)
+        log(
+            "replaced model refused; the one before is served on",
+            level=logging.ERROR,
+            models=list(names),
+            error=str(error),
+        )
+
+    def _read_tokens(self) -> None:
+        try:
+            self._tokens.read()
+            log("tokens read again")
+        except SettingsError as error:
+            log("tokens stay as they were", level=logging.ERROR, error=str(error))
