@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.errors import ImageRefused, Reason
-from foveate.image import Resize, open_image
+from foveate.image import Limits, Resize, open_image
+from foveate.image.formats import Format, is_slow
 
 SAMPLES = every_format()
 SQUARE = Resize(24, "squash")
@@ -231,6 +232,30 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
         )
         assert done.returncode == 7
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_text_of_a_million_comments() -> None:
+    with pytest.raises(ImageRefused) as refused:
+        open_image(b"P1 10 10\n" + b"#\n" * 10**6 + b"0 " * 100)
+    assert refused.value.reason == Reason.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "slow"),
+    [
+        ("QOI", b"qoif", True),
+        ("PPM", b"P3 1 1", True),
+        ("PPM", b"P6 1 1", False),
+        ("BMP", b"BM" + bytes(28) + b"\1\0\0\0", True),
+        ("BMP", b"BM" + bytes(28) + b"\0\0\0\0", False),
+        ("JPEG", b"\xff\xd8\xff", False),
+    ],
+)
+def test_slow_formats_have_a_limit_of_their_own(name: Format, data: bytes, slow: bool) -> None:
+    assert is_slow(name, data) == slow
+    if slow and name != "BMP":
+        with pytest.raises(ImageRefused, match="slow to decode"):
+            open_image(data + bytes(100), Limits(max_slow_bytes=50))
 
 
 def test_a_jpeg_of_thousands_of_scans() -> None:

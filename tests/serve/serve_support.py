@@ -38,7 +38,7 @@ class Running:
     @property
     def logged(self) -> list[dict[str, object]]:
         """The structured log so far."""
-        lines = self._log.read_text().splitlines()
+        lines = self._log.read_text().split("\n")
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     @property

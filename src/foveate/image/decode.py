@@ -8,7 +8,7 @@ from PIL import Image, ImageFile
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image.dhash import difference_hash
-from foveate.image.formats import Format, sniff
+from foveate.image.formats import Format, check_comments, is_slow, sniff
 from foveate.image.jpeg import Eighths, covering_scale, decode_scaled
 from foveate.image.limits import DEFAULT_LIMITS, Limits
 from foveate.image.modes import to_rgb
@@ -49,6 +49,9 @@ def open_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
     """
     limits.check_bytes(len(data))
     name = sniff(data)
+    check_comments(name, data)
+    if is_slow(name, data):
+        limits.check_slow(len(data))
     header = open_header(name, data)
     limits.check_size(*header.size)
     if name == "JPEG":

@@ -73,6 +73,37 @@ def sniff(data: bytes) -> Format:
     )
 
 
+_MOST_COMMENTS = 100
+
+
+def check_comments(name: Format, data: bytes) -> None:
+    """Refuse a Netpbm text with more comments than a person writes.
+
+    Pillow copies what is left of the text for every comment, which takes minutes for a million.
+
+    Raises:
+        ImageRefused: unreadable.
+    """
+    if name == "PPM" and data[1:2] in b"123" and data.count(b"#") > _MOST_COMMENTS:
+        raise ImageRefused(Reason.UNREADABLE, "It has thousands of comments; save it as PNG.")
+
+
+def is_slow(name: Format, data: bytes) -> bool:
+    """Whether pixels are decoded by Python itself, in about a second a megabyte.
+
+    QOI; plain-text Netpbm; BMP with run lengths (compression 1 and 2 in the header).
+    """
+    match name:
+        case "QOI":
+            return True
+        case "PPM":
+            return data[1:2] in b"123"
+        case "BMP":
+            return data[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
+        case _:
+            return False
+
+
 def ends_early(name: Format, data: bytes) -> bool:
     """Whether the bytes stop before the place where the format says they should.
 

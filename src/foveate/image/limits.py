@@ -19,6 +19,7 @@ class Limits:
         max_pixels: width × height.
         max_side: the longer of width and height, in pixels; 65 500 is also the most that
             libjpeg decodes.
+        max_slow_bytes: length of a file whose decoder is slow, in bytes; a server wants fewer.
         max_scans: passes over the pixels of a JPEG. Progressive files have about ten; each takes
             time, whatever it holds, so that a small file of thousands takes minutes.
     """
@@ -26,6 +27,7 @@ class Limits:
     max_bytes: int = 256 * 2**20
     max_pixels: int = 100_000_000
     max_side: int = 65_500
+    max_slow_bytes: int = 256 * 2**20
     max_scans: int = 100
 
     def check_bytes(self, count: int) -> None:
@@ -36,6 +38,15 @@ class Limits:
             raise ImageRefused(
                 Reason.TOO_LARGE,
                 f"The file has {count:,} bytes; the limit is {self.max_bytes:,}.",
+            )
+
+    def check_slow(self, count: int) -> None:
+        """Refuse a file of `count` bytes in a slow format if these are over `max_slow_bytes`."""
+        if count > self.max_slow_bytes:
+            raise ImageRefused(
+                Reason.TOO_LARGE,
+                f"The file has {count:,} bytes; in its format, which is slow to decode, the limit "
+                f"is {self.max_slow_bytes:,}. Save it as JPEG or PNG.",
             )
 
     def check_scans(self, count: int) -> None:

@@ -22,6 +22,9 @@ from foveate.errors import FoveateError, ImageRefused
 from foveate.image import Limits, open_image
 from foveate.serve.frames import Frame, read_frame_blocking
 
+MAX_SLOW_BYTES = 2 * 2**20
+"""Of an image whose decoder takes a second a megabyte."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -54,7 +57,11 @@ class Worker:
             for count in {1, classifier.network.batch}:
                 features = classifier.network.run(np.zeros((count, side, side, 3), np.uint8))
                 classifier.probabilities(features)
-        limits = Limits(max_bytes=header["max_bytes"], max_pixels=header["max_pixels"])
+        limits = Limits(
+            max_bytes=header["max_bytes"],
+            max_pixels=header["max_pixels"],
+            max_slow_bytes=MAX_SLOW_BYTES,
+        )
         return cls(classifiers, limits)
 
     def answer(self, frame: Frame) -> Frame:
