@@ -59,12 +59,7 @@ FASHION = Promise("fashion_texture", 97.5, gain=1.5, first=(97.0, 180.0))
 UCMERCED = Promise(
     "ucmerced",
     98.5,
-    settings={
-        "backbone": "efficientnet-lite2",
-        "test_share": 0.2,
-        "orientation": "any",
-        "epochs": 10,
-    },
+    settings={"test_share": 0.2, "orientation": "any", "epochs": 10},
 )
 EUROSAT = Promise("eurosat_5k", 97.0, settings={"orientation": "any"})
 

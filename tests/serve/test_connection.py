@@ -15,6 +15,8 @@ from serve_support import Running, serving, wait_until
 
 from foveate.serve.connection import HEADER_SECONDS
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 2**20
 
 
@@ -101,7 +103,6 @@ def test_nobody_works_for_a_client_that_has_gone(server: Running, image: bytes) 
             subprocess.run(["kill", "-CONT", str(pid)], check=False)
 
 
-@pytest.mark.slow
 def test_connections_that_do_nothing_end(server: Running) -> None:
     nothing, line, body = connect(server), connect(server), connect(server)
     line.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")

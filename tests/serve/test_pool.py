@@ -17,6 +17,8 @@ from foveate.serve.models import ServedModel
 from foveate.serve.pool import Pool
 from foveate.serve.process import Answered, Setup, WorkerDied, WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 POISON = b"this image brings its decoder down"
 
 

@@ -15,6 +15,8 @@ import httpx
 import pytest
 from serve_support import Running, serving, wait_until
 
+pytestmark = pytest.mark.slow
+
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
 
 
