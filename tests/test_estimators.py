@@ -49,6 +49,7 @@ def test_check_estimator_sees_that_tables_do_not_apply() -> None:
         estimator_checks.check_estimator(fv.ImageClassifier())
 
 
+@pytest.mark.slow
 def test_grid_search(images: tuple[list[str], list[str]]) -> None:
     X, y = images
     search = GridSearchCV(fv.ImageClassifier(resolution=64), {"c": [0.1, 10.0]}, cv=3)

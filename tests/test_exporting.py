@@ -23,6 +23,8 @@ from foveate.model_file import METADATA_KEY, read_model
 from foveate.pipeline import evaluate
 from foveate.runtime.rate import measure_rates
 
+pytestmark = pytest.mark.slow
+
 RESOLUTION = 64
 
 

@@ -24,6 +24,8 @@ from foveate.evaluation.intervals import (
 from foveate.evaluation.paired import Paired, compare_predictions
 from foveate.predictions import Predictions
 
+pytestmark = pytest.mark.slow
+
 SETS = 1000
 RESAMPLES = 500
 
@@ -147,7 +149,6 @@ def test_average_area_under_the_roc_curve(
     assert_covered((made() for _ in range(SETS)), area)
 
 
-@pytest.mark.slow
 def test_two_classifiers_from_their_predictions() -> None:
     """Everything between predictions and intervals: two labels, 180 and 60 images, correlated."""
     rng = np.random.default_rng(6)

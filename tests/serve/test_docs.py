@@ -18,6 +18,8 @@ from serve_support import Running, serving
 from foveate.cli import run
 from foveate.serve.metrics import Metrics
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCS = (ROOT / "docs" / "serve.md").read_text()

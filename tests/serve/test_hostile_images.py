@@ -17,6 +17,8 @@ import pytest
 from mutations import bombs, images, mutated, nonsense, others
 from serve_support import Running, serving
 
+pytestmark = pytest.mark.slow
+
 IMAGE_STATUSES = {200, 413, 422}
 NONSENSE_STATUSES = IMAGE_STATUSES | {400, 404, 405, 408, 415, 431}
 CLOSED = 0
@@ -147,7 +149,6 @@ def test_every_image_bomb_and_other_file(server: Running, way: int) -> None:
     check_unharmed(server, workers)
 
 
-@pytest.mark.slow
 def test_ten_thousand_hostile_images(tmp_path: Path, model_file: Path, image: bytes) -> None:
     count, warm = 10_000, 2_000
     with serving(tmp_path / "log", model_file, "--workers", 2) as server:

@@ -16,6 +16,8 @@ import httpx
 import pytest
 from serve_support import Running, serving
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "sesame"
 SHOWN = ("--header", f"Authorization: Bearer {TOKEN}")
 MADE_UP = ("--exclude-checks", "positive_data_acceptance")
@@ -66,7 +68,6 @@ def test_a_short_exploration(server: Running, tmp_path: Path) -> None:
     check_statuses(server)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tokens", ["none wanted", "shown", "not shown"])
 def test_a_long_exploration(tmp_path: Path, model_file: Path, tokens: str) -> None:
     environment = {} if tokens == "none wanted" else {"FOVEATE_TOKENS": TOKEN}

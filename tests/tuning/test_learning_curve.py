@@ -42,6 +42,7 @@ def measure(n: int, folder: Path, minutes: float = 10, **candidate: str) -> Lear
     return measure_curve(data, features, chosen, SETTINGS, memory, Budget(minutes), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", ["svm", "forest"])
 def test_more_images_are_better(
     tmp_path: Path, classifier: str, monkeypatch: pytest.MonkeyPatch
