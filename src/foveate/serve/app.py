@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import FastAPI, Query, Request
+from fastapi import Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -18,34 +18,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from foveate import __version__
-from foveate.serve.guard import (
-    ID_KEY,
-    IMAGES_KEY,
-    OPEN_PATHS,
-    REASON_KEY,
-    UNTIL_KEY,
-    Guard,
-)
+from foveate.serve.guard import ID_KEY, REASON_KEY, Guard
 from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
-from foveate.serve.openinference import LENGTH_HEADER, describe, read_inference, write_inference
-from foveate.serve.refusal import RequestRefused, busy
-from foveate.serve.schemas import (
-    EXAMPLE_IMAGE,
-    ErrorResponse,
-    Health,
-    InferRequest,
-    InferResponse,
-    ModelInfo,
-    ModelMetadata,
-    ModelReady,
-    ModelsResponse,
-    PredictRequest,
-    PredictResponse,
-    ServerLive,
-    ServerMetadata,
-    ServerReady,
-)
+from foveate.serve.open_inference_routes import add_open_inference
+from foveate.serve.openapi import ERRORS, PREDICT_BODY, Api, plain_text, some_errors
+from foveate.serve.refusal import RequestRefused
+from foveate.serve.requests import classify
+from foveate.serve.schemas import Health, ModelInfo, ModelsResponse, PredictResponse
 from foveate.serve.service import Service, Upload
 from foveate.serve.uploads import invalid, read_uploads
 
@@ -54,89 +34,6 @@ _CONTENT_POLICY = (
     "img-src blob: data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
 )
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorResponse, "description": "No token, or a wrong one"},
-    404: {"model": ErrorResponse, "description": "No such classifier"},
-    408: {"model": ErrorResponse, "description": "The request came too slowly"},
-    413: {"model": ErrorResponse, "description": "Too many bytes, images or pixels"},
-    415: {"model": ErrorResponse, "description": "Not a type of body that is understood"},
-    422: {
-        "model": ErrorResponse,
-        "description": "Not an image (the body names which), or no request",
-    },
-    503: {
-        "model": ErrorResponse,
-        "description": "Too busy, or not ready",
-        "headers": {
-            "Retry-After": {
-                "description": "seconds after which to try again",
-                "schema": {"type": "integer", "minimum": 1},
-            }
-        },
-    },
-}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_PREDICT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": PredictRequest.model_json_schema(),
-                "example": {"images": [EXAMPLE_IMAGE]},
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {"type": "array", "minItems": 1, "items": _BINARY["schema"]}
-                    },
-                }
-            },
-            "application/octet-stream": _BINARY,
-            "image/*": _BINARY,
-        },
-    }
-}
-_INFER_SCHEMA = InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-_INFER_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {name: part for name, part in _INFER_SCHEMA.items() if name != "$defs"}
-            }
-        },
-    }
-}
-
-
-class _Api(FastAPI):
-    """FastAPI, told what it cannot know: what the guard asks for, and what we parse ourselves.
-
-    Args:
-        service: whose tokens are wanted.
-        options: of FastAPI.
-    """
-
-    def __init__(self, service: Service, **options: Any) -> None:
-        super().__init__(**options)
-        self._service = service
-
-    def openapi(self) -> dict[str, Any]:
-        """The description."""
-        if self.openapi_schema is not None:
-            return self.openapi_schema
-        description = super().openapi()
-        components = description["components"]
-        components["schemas"] |= _INFER_SCHEMA["$defs"]
-        if self._service.tokens.wanted:
-            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            for path in description["paths"].keys() - OPEN_PATHS:
-                for operation in description["paths"][path].values():
-                    operation["security"] = [{"token": []}]
-        return description
 
 
 class _Silence(Response):
@@ -148,7 +45,7 @@ class _Silence(Response):
 
 def make_app(service: Service) -> Guard:
     """The whole application, guarded."""
-    app = _Api(
+    app = Api(
         service,
         title="foveate",
         version=__version__,
@@ -168,16 +65,18 @@ def make_app(service: Service) -> Guard:
     async def live() -> Health:
         return Health(status="live")
 
-    @app.get("/health/ready", summary="Whether images can be sent", responses=_some(503))
+    @app.get("/health/ready", summary="Whether images can be sent", responses=some_errors(503))
     async def ready() -> Health:
-        _check_ready(service)
+        service.check_ready()
         return Health(status="ready")
 
-    @app.get("/metrics", summary="Metrics for Prometheus", responses=_text() | _some(401))
+    @app.get(
+        "/metrics", summary="Metrics for Prometheus", responses=plain_text() | some_errors(401)
+    )
     async def metrics() -> Response:
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/models", summary="The classifiers that are served", responses=_some(401))
+    @app.get("/models", summary="The classifiers that are served", responses=some_errors(401))
     async def models() -> ModelsResponse:
         return ModelsResponse(
             models=[
@@ -197,8 +96,8 @@ def make_app(service: Service) -> Guard:
         "/predict",
         summary="Label and probabilities of images",
         response_model=PredictResponse,
-        responses=_ERRORS,
-        openapi_extra=_PREDICT_BODY,
+        responses=ERRORS,
+        openapi_extra=PREDICT_BODY,
     )
     async def predict(
         request: Request,
@@ -208,11 +107,11 @@ def make_app(service: Service) -> Guard:
     ) -> Response:
         service.model(model)  # an unknown name is told before the body is read
         uploads = await read_uploads(request, service.settings)
-        answers = await _classify(service, request, model, uploads)
+        answers = await classify(service, request, model, uploads)
         # Straight to JSON: checking our own numbers again would take as long as reading the body.
         return _json(_predictions(answers[0].model, uploads, answers))
 
-    _add_open_inference(app, service)
+    add_open_inference(app, service)
 
     @app.exception_handler(RequestRefused)
     async def refused(request: Request, refusal: RequestRefused) -> Response:
@@ -241,68 +140,6 @@ def make_app(service: Service) -> Guard:
     return Guard(app, service)
 
 
-def _add_open_inference(app: FastAPI, service: Service) -> None:
-    @app.get("/v2", summary="The server")
-    async def server() -> ServerMetadata:
-        return ServerMetadata(
-            name="foveate", version=__version__, extensions=["binary_tensor_data"]
-        )
-
-    @app.get("/v2/health/live", summary="Whether the process answers")
-    async def live() -> ServerLive:
-        return ServerLive(live=True)
-
-    @app.get("/v2/health/ready", summary="Whether images can be sent", responses=_some(503))
-    async def ready() -> ServerReady:
-        _check_ready(service)
-        return ServerReady(ready=True)
-
-    @app.get("/v2/models/{name}", summary="A classifier", responses=_some(401, 404))
-    async def metadata(name: str) -> ModelMetadata:
-        return describe(service.model(name))
-
-    @app.get(
-        "/v2/models/{name}/ready",
-        summary="Whether a classifier can be asked",
-        responses=_some(401, 404, 503),
-    )
-    async def model_ready(name: str) -> ModelReady:
-        service.model(name)
-        _check_ready(service)
-        return ModelReady(name=name, ready=True)
-
-    @app.post(
-        "/v2/models/{name}/infer",
-        summary="Label and probabilities of images, as tensors",
-        response_model=InferResponse,
-        responses={status: _ERRORS[status] for status in _ERRORS if status != 415},
-        openapi_extra=_INFER_BODY,
-    )
-    async def infer(name: str, request: Request) -> Response:
-        service.model(name)
-        inference = read_inference(
-            await request.body(), request.headers.get(LENGTH_HEADER), service.settings
-        )
-        answers = await _classify(service, request, name, inference.uploads)
-        body, length = write_inference(inference, answers[0].model, answers)
-        if length is None:
-            return Response(body, media_type="application/json")
-        headers = {LENGTH_HEADER: str(length)}
-        return Response(body, headers=headers, media_type="application/octet-stream")
-
-
-async def _classify(
-    service: Service, request: Request, model: str | None, uploads: Sequence[Upload]
-) -> list[Answer]:
-    request.scope[IMAGES_KEY] = len(uploads)
-    return await service.classify(
-        model,
-        uploads,
-        until=request.scope[UNTIL_KEY],
-        request_id=request.scope[ID_KEY],
-    )
-
-
 def _predictions(
     model: ServedModel, uploads: Sequence[Upload], answers: Sequence[Answer]
 ) -> dict[str, object]:
@@ -317,11 +154,6 @@ def _predictions(
         for upload, answer in zip(uploads, answers, strict=True)
     ]
     return {"model": model.name, "id": model.id, "predictions": predictions}
-
-
-def _check_ready(service: Service) -> None:
-    if not service.ready:
-        raise busy("not_ready", "No worker is ready; try again in a moment.", 2)
 
 
 def _from_starlette(error: HTTPException) -> RequestRefused:
@@ -340,11 +172,3 @@ def _refuse(request: Request, refusal: RequestRefused) -> Response:
 
 def _json(content: dict[str, object]) -> Response:
     return Response(to_json(content), media_type="application/json")
-
-
-def _some(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: _ERRORS[status] for status in statuses}
-
-
-def _text() -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}

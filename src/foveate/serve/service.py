@@ -123,14 +123,22 @@ class Service:
         if self._log is not None:
             self._log.close()
 
+    def check_ready(self) -> None:
+        """Refuse while nobody could answer.
+
+        Raises:
+            RequestRefused: 503, no worker is ready.
+        """
+        if not self.ready:
+            raise busy("not_ready", "No worker is ready; try again in a moment.", 2)
+
     def check_room(self) -> None:
         """Refuse before the body is read where it could only be refused after.
 
         Raises:
             RequestRefused: 503, no worker is ready or the line is full.
         """
-        if not self.ready:
-            raise busy("not_ready", "No worker is ready; try again in a moment.", 2)
+        self.check_ready()
         if len(self._line) >= self.settings.queue:
             raise self._full()
 
