@@ -320,7 +320,13 @@ def test_ctrl_c_does_not_wait_for_a_silent_server(
 ) -> None:
     server.silent = True
     command = [sys.executable, "-m", "foveate", "call", url, str(folder), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that starts the tests in the background has Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         try:
             assert server.asked.wait(30)
             time.sleep(0.2)

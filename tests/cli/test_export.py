@@ -15,6 +15,9 @@ from foveate.cli import run
 from foveate.evaluation import compare_paired
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def model(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "m.onnx"

@@ -236,6 +236,7 @@ def test_the_server_imports_no_torch_and_no_mlflow(server: Running) -> None:
         assert not any("torch" in name for name in loaded)
 
 
+@pytest.mark.slow
 def test_tokens_two_models_and_a_log_of_predictions(
     tmp_path: Path, model_file: Path, other_model_file: Path, image: bytes
 ) -> None:
@@ -277,6 +278,7 @@ def test_tokens_two_models_and_a_log_of_predictions(
     assert "first" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_tls(tmp_path: Path, model_file: Path, image: bytes) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -319,6 +321,7 @@ def test_a_server_that_cannot_start_says_why(
     assert captured.out == ""
 
 
+@pytest.mark.slow
 def test_a_replaced_file_is_taken_over(
     tmp_path: Path, model_file: Path, other_model_file: Path, image: bytes
 ) -> None:

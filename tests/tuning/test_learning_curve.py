@@ -62,6 +62,7 @@ def test_of_few_images_equal_parts_count_once(tmp_path: Path) -> None:
     assert len(found.sizes) == len(found.wrong) < 4
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calm = measure(100, tmp_path / "calm")
     whole = measure(100, tmp_path)
