@@ -30,6 +30,8 @@ from foveate.cli import images as shared
 from foveate.cli import run
 from foveate.serve.client import retrying
 
+pytestmark = pytest.mark.slow
+
 
 class Server:
     """Answers by a real classifier, but for what a test asks it to do."""

@@ -14,7 +14,6 @@ from foveate import exporting
 from foveate.cli import run
 from foveate.evaluation import compare_paired
 
-
 pytestmark = pytest.mark.slow
 
 
