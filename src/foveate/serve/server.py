@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import os
 import signal
 import socket
 import sys
@@ -197,7 +198,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
     except OSError as error:
         raise SettingsError(
             f"The server cannot listen on {settings.host}, port {settings.port}: "
-            f"{error.strerror or error}."
+            f"{os.strerror(error.errno) if error.errno else error}."
         ) from None
 
 
