@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,3 +165,32 @@ def test_openvino(
     assert found["images_compared"] == 24
     assert found["largest_difference"] <= 1e-3
     assert Path(found["weights"]).is_file()
+
+
+def test_what_the_docs_show(
+    model: Path,
+    patterns: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(model, "model.onnx")
+    (tmp_path / "photos").symlink_to(patterns)
+    lines = re.findall(r"^foveate export .*$", docs, re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        # Whether int8 is worth it here is a question of this machine.
+        force = ["--force"] if "--int8" in line else []
+        assert run([*shlex.split(line, comments=True)[1:], *force]) == 0, line
+    assert {path.name for path in tmp_path.rglob("model*.*")} == {
+        "model.onnx",
+        "model-int8.onnx",
+        "model.xml",
+        "model.bin",
+    }
+    (snippet,) = re.findall(r"```python\n(.*?)```", docs, re.DOTALL)
+    capsys.readouterr()
+    exec(compile(snippet, "export.md", "exec"), {})
+    assert capsys.readouterr().out.strip() in ("checks", "dots", "stripes")

@@ -21,8 +21,8 @@ from foveate import __version__
 from foveate.serve.guard import ID_KEY, REASON_KEY, Guard
 from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
-from foveate.serve.open_inference_routes import add_open_inference
 from foveate.serve.openapi import ERRORS, PREDICT_BODY, Api, plain_text, some_errors
+from foveate.serve.openinference_routes import add_openinference
 from foveate.serve.refusal import RequestRefused
 from foveate.serve.requests import classify
 from foveate.serve.schemas import Health, ModelInfo, ModelsResponse, PredictResponse
@@ -111,7 +111,7 @@ def make_app(service: Service) -> Guard:
         # Straight to JSON: checking our own numbers again would take as long as reading the body.
         return _json(_predictions(answers[0].model, uploads, answers))
 
-    add_open_inference(app, service)
+    add_openinference(app, service)
 
     @app.exception_handler(RequestRefused)
     async def refused(request: Request, refusal: RequestRefused) -> Response:

@@ -6,24 +6,17 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from uuid import uuid4
 
 from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foveate.serve.connection import CONNECTION_KEY
 from foveate.serve.logs import log
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset(
     {
@@ -50,7 +43,6 @@ ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
 
-
 _SMALL = 2**20
 """Bytes of a body that is still taken when large ones are refused for want of room."""
 
@@ -73,7 +65,7 @@ class Guard:
         service: limits, tokens, metrics.
     """
 
-    def __init__(self, app: App, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
         self._bodies = _Bodies()

@@ -43,13 +43,11 @@ def run_server(models: Sequence[ServedModel], settings: ServerSettings, tell: Te
         SettingsError: the address cannot be listened on; TLS files or tokens are not usable.
         ModelFileError: a classifier cannot be loaded or run.
     """
-    with suppress(ImportError):
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(models, settings, tell))
-            return
-    asyncio.run(_serve(models, settings, tell))
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):  # Windows has none
+        from uvloop import new_event_loop as new_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(models, settings, tell))
 
 
 async def _serve(models: Sequence[ServedModel], settings: ServerSettings, tell: Tell) -> None:

@@ -79,11 +79,6 @@ class Service:
         return self._pool.ready > 0
 
     @property
-    def pids(self) -> list[int]:
-        """Of the workers."""
-        return self._pool.pids
-
-    @property
     def models(self) -> list[ServedModel]:
         """What is served now, the default first."""
         return list(self._pool.models.values())

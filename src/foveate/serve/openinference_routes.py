@@ -20,7 +20,7 @@ from foveate.serve.schemas import (
 from foveate.serve.service import Service
 
 
-def add_open_inference(app: FastAPI, service: Service) -> None:
+def add_openinference(app: FastAPI, service: Service) -> None:
     """Add the endpoints to an application."""
 
     @app.get("/v2", summary="The server")
