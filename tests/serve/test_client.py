@@ -29,6 +29,8 @@ pytest.importorskip("httpx")
 from foveate.errors import CallError, FoveateError
 from foveate.serve.client import NOT_ANSWERED, Client, in_order, retrying
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("checks", "dots", "stripes")
 LARGEST = 3 * 2**20
 PNG = b"\x89PNG"
