@@ -9,6 +9,7 @@
     ├── ModelFileError     a file that is not a foveate classifier
     ├── NotWorthIt         int8 that costs too much accuracy, or brings no speed
     ├── CallError          a server that cannot be reached, or will not answer
+    ├── ClusterError       a cluster that cannot be reached, or lost the work
     └── ImageRefused       one image that cannot be used; `reason` says why
 
 An `ImageRefused` never stops a run over many images: it becomes a row in the quarantine.
@@ -53,6 +54,10 @@ class NotWorthIt(FoveateError):  # noqa: N818 - reads as the sentence it is
 
 class CallError(FoveateError):
     """A server cannot be reached or will not answer, whatever the image."""
+
+
+class ClusterError(FoveateError):
+    """A cluster cannot be reached, cannot run foveate, or lost the work."""
 
 
 class Reason(StrEnum):

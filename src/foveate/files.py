@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,12 @@ def read_bytes(path: str) -> bytes:
     if not is_url(path):
         return Path(path).read_bytes()
     filesystem, inner = _filesystem(path)
-    data: bytes = filesystem.cat_file(inner)
+    try:
+        data: bytes = filesystem.cat_file(inner)
+    except OSError:
+        raise
+    except Exception as error:  # every store has errors of its own
+        raise OSError(str(error) or type(error).__name__) from error
     return data
 
 
@@ -67,6 +73,7 @@ def is_folder(path: str) -> bool:
     if not is_url(path):
         return Path(path).is_dir()
     filesystem, inner = _filesystem(path)
+    filesystem.invalidate_cache()  # others write there, too
     return bool(filesystem.isdir(inner))
 
 
@@ -84,6 +91,7 @@ def exists(path: str) -> bool:
     if not is_url(path):
         return Path(path).exists()
     filesystem, inner = _filesystem(path)
+    filesystem.invalidate_cache()
     return bool(filesystem.exists(inner))
 
 
@@ -125,6 +133,71 @@ def file_entry(path: str) -> FileEntry:
         except OSError:
             return _unusable(path, path)
     return _local_entry(path, path)
+
+
+def open_file(path: str) -> IO[bytes]:
+    """A local path or URL, opened to read any part of it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not is_url(path):
+        return Path(path).open("rb")
+    filesystem, inner = _filesystem(path)
+    opened: IO[bytes] = filesystem.open(inner, "rb")
+    return opened
+
+
+def write_anywhere(path: str, data: bytes) -> None:
+    """Write a whole file to a local path or URL; it appears whole or not at all.
+
+    A blob store shows an object once all of it was sent; anywhere else the bytes go to a file
+    beside it, which is then renamed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not is_url(path):
+        write_bytes(Path(path), data)
+        return
+    filesystem, inner = _filesystem(path)
+    if _has_folders(filesystem):
+        filesystem.makedirs(inner.rpartition("/")[0], exist_ok=True)
+        temporary = f"{inner}.{uuid.uuid4().hex}.part"
+        filesystem.pipe_file(temporary, data)
+        filesystem.mv(temporary, inner)
+    else:
+        filesystem.pipe_file(inner, data)
+
+
+def remove(path: str) -> None:
+    """Remove a file or a whole folder, local or behind a URL; nothing where there is none.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if not is_url(path):
+        local = Path(path)
+        if local.is_dir() and not local.is_symlink():
+            shutil.rmtree(local)
+        else:
+            local.unlink(missing_ok=True)
+        return
+    filesystem, inner = _filesystem(path)
+    if filesystem.exists(inner):
+        filesystem.rm(inner, recursive=True)
+
+
+def use_storage_options(options: Mapping[str, Mapping[str, str]]) -> None:
+    """Open every URL from now on, in this process, with these arguments.
+
+    Args:
+        options: of fsspec's file systems, by protocol: `{"abfs": {"account_name": …}}`.
+    """
+    from fsspec.config import conf
+
+    for protocol, arguments in options.items():
+        conf[protocol] = {**conf.get(protocol, {}), **arguments}
 
 
 @contextmanager
@@ -248,8 +321,16 @@ def _filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     return filesystem, inner
 
 
+def _has_folders(filesystem: AbstractFileSystem) -> bool:
+    """Whether it shows a file that is being written, and can rename one at no cost."""
+    protocol = filesystem.protocol
+    names = {protocol} if isinstance(protocol, str) else set(protocol)
+    return bool(names & {"file", "local", "hdfs", "arrow_hdfs", "webhdfs", "sftp", "ssh", "smb"})
+
+
 def _list_remote(url: str) -> Iterator[FileEntry]:
     filesystem, inner = _filesystem(url)
+    filesystem.invalidate_cache()
     if not filesystem.isdir(inner):
         raise NotADirectoryError(url)
     root = inner.rstrip("/")

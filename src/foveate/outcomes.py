@@ -18,10 +18,18 @@ from foveate.files import absolute, digest, write_bytes
 from foveate.history import Outcome
 from foveate.pipeline import Scoring, Training
 from foveate.predictions import Predictions, write_predictions
-from foveate.results import evaluation_json, rate_json, training_json, training_report
+from foveate.results import (
+    bulk_json,
+    evaluation_json,
+    rate_json,
+    training_json,
+    training_report,
+)
 from foveate.settings import Settings
 
 if TYPE_CHECKING:
+    from foveate.classifier import Classifier
+    from foveate.spark.bulk import Bulk
     from foveate.tuning import Tuning
 
 MOST_ROWS = 200_000
@@ -139,7 +147,7 @@ def evaluation_outcome(
     return Outcome(
         metrics=_metrics(evaluation, scoring.seconds) | {"trained_on": scoring.trained_on},
         series={},
-        settings=_settings_of_model(scoring, settings),
+        settings=_settings_of_model(scoring.classifier, settings),
         tags={
             "data": _fingerprint((image, label, "test") for image, label in rows),
             "reproduce": details.reproduce,
@@ -176,8 +184,34 @@ def score_outcome(scoring: Scoring, settings: Settings, *, out: Path) -> Outcome
         | {f"predicted.{names[label]}": float(count) for label, count in counts.items()}
         | _seconds(scoring.seconds),
         series={},
-        settings=_settings_of_model(scoring, settings),
+        settings=_settings_of_model(scoring.classifier, settings),
         tags={"out": str(out.absolute())},
+        write_artifacts=write,
+    )
+
+
+def bulk_score_outcome(bulk: Bulk, classifier: Classifier, settings: Settings) -> Outcome:
+    """What is kept of a scoring on a cluster: its numbers, and where the predictions are."""
+    names = metric_names(classifier.labels)
+    result = bulk_json(bulk)
+
+    def write(folder: Path) -> None:
+        _write_json(folder / "result.json", result)
+
+    return Outcome(
+        metrics=_known(
+            {
+                "images": bulk.images,
+                "quarantined": bulk.refused,
+                "mean_confidence": bulk.confidence,
+                "images_per_second": bulk.images_per_second,
+            }
+        )
+        | {f"predicted.{names[label]}": float(count) for label, count in bulk.predicted.items()}
+        | _seconds(bulk.seconds),
+        series={},
+        settings=_settings_of_model(classifier, settings),
+        tags={"out": bulk.out},
         write_artifacts=write,
     )
 
@@ -238,9 +272,9 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
     }
 
 
-def _settings_of_model(scoring: Scoring, settings: Settings) -> dict[str, str]:
+def _settings_of_model(classifier: Classifier, settings: Settings) -> dict[str, str]:
     """The settings of a run whose model decides most of them."""
-    metadata = scoring.classifier.metadata
+    metadata = classifier.metadata
     decided = {
         "backbone": metadata.backbone.name,
         "resolution": str(metadata.resolution),
@@ -248,7 +282,7 @@ def _settings_of_model(scoring: Scoring, settings: Settings) -> dict[str, str]:
     }
     used = ("precision", "runtime", "workers", "max_megabytes", "max_megapixels")
     found = decided | {name: str(getattr(settings, name)) for name in used}
-    return found | {"model_id": scoring.classifier.id}
+    return found | {"model_id": classifier.id}
 
 
 def _data(training: Training) -> dict[str, object]:

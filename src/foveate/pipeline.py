@@ -40,6 +40,7 @@ def featurize(
     settings: Settings | None = None,
     *,
     limit: int | None = None,
+    sample: float = 1.0,
     progress: Progress | None = None,
 ) -> tuple[Prepared, dict[str, float]]:
     """The features of every image of a source, in the cache, and the seconds by stage.
@@ -50,7 +51,7 @@ def featurize(
     settings = settings or Settings()
     watch = Stopwatch()
     with watch.stage("list"):
-        listed = read_source(source).limited(limit)
+        listed = read_source(source).sampled(sample, settings.seed).limited(limit)
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone, resolution=settings.resolution)
         resize = Resize(settings.resolution, settings.resize)

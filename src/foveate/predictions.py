@@ -1,9 +1,10 @@
 """Predictions: one row per image, with the probability of each label; as Parquet or CSV.
 
 The table has the columns `path`, `label` (the known one), `predicted`, `probability` (of the
-predicted label), one `p:<label>` per label, and `error`. A refused image has an `error` and
-nulls in its other columns after `label`; every other row has a null `error`. In the run history
-there is an `id`, too.
+predicted label), one `p:<label>` per label, `error`, and `model`, the id of the classifier. A
+refused image has an `error` and nulls in its other columns after `label`; every other row has a
+null `error`. In the run history there is an `id`, too. A folder holds such tables as its parts;
+`_SUCCESS` in it says that all of them are there.
 """
 
 from __future__ import annotations
@@ -13,19 +14,30 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.errors import SettingsError, SourceError
-from foveate.files import atomic_write, printable, read_bytes
+from foveate.files import (
+    atomic_write,
+    exists,
+    is_folder,
+    join,
+    list_files,
+    printable,
+    read_bytes,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _TEXT_COLUMNS = ("path", "label", "predicted", "error")
 _ID = "id"
+_MODEL = "model"
+COMMITTED = "_SUCCESS"
+"""The file that a folder of parts has once it is complete; its name is Spark's and Hadoop's."""
 _PREFIX = "p:"
 
 
@@ -40,6 +52,7 @@ class Predictions:
         probabilities: (n, K) float32, rows sum to 1; a row of NaN where the image was refused.
         errors: n reasons for refusal, None where the image was read.
         ids: n digests of the images' bytes; None where they were not kept.
+        model: id of the classifier (SHA-256 of its file); None where it was not kept.
     """
 
     labels: tuple[str, ...]
@@ -48,6 +61,7 @@ class Predictions:
     probabilities: NDArray[np.float32]
     errors: tuple[str | None, ...]
     ids: tuple[str, ...] | None = None
+    model: str | None = None
 
     def take(self, rows: Sequence[int]) -> Predictions:
         """Only some rows, by their indices."""
@@ -58,6 +72,7 @@ class Predictions:
             self.probabilities[list(rows)],
             tuple(self.errors[i] for i in rows),
             None if self.ids is None else tuple(self.ids[i] for i in rows),
+            self.model,
         )
 
     @property
@@ -109,40 +124,67 @@ def write_predictions(
     """
     path = Path(path)
     suffix = check_suffix(path.name)
-    table = _to_table(predictions)
+    table = to_table(predictions)
     if with_ids and predictions.ids is not None:
         table = table.append_column(_ID, _text(predictions.ids))
     with atomic_write(path) as file:
-        if suffix == ".parquet":
-            import pyarrow.parquet
+        write_table(table, file, suffix)
 
-            pyarrow.parquet.write_table(table, file)
-        else:
-            import pyarrow.csv
 
-            pyarrow.csv.write_csv(table, file)
+def write_table(table: pa.Table, file: IO[bytes], suffix: str) -> None:
+    """Write a table of predictions as Parquet or CSV, as the suffix says."""
+    if suffix == ".parquet":
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(table, file)
+    else:
+        import pyarrow.csv
+
+        pyarrow.csv.write_csv(table, file)
 
 
 def read_predictions(path: Path | str) -> Predictions:
-    """Read what `write_predictions` wrote, from a local path or URL.
+    """Read what `foveate score` wrote, from a local path or URL: a file, or a folder of parts.
 
     Raises:
         SettingsError: the suffix is neither `.parquet` nor `.csv`.
-        SourceError: the file cannot be read, or is not a table of predictions.
+        SourceError: the file cannot be read, is not a table of predictions, or the folder is not
+            complete yet.
     """
     import pyarrow as pa
 
     path = str(path)
-    suffix = check_suffix(path)
     try:
-        data = read_bytes(path)
-        table = _parse_parquet(data) if suffix == ".parquet" else _parse_csv(data)
-        return _from_table(table)
+        paths = _parts(path) if is_folder(path) else [path]
+        return _from_table(pa.concat_tables([read_table(part) for part in paths]))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise SourceError(
             f"‘{path}’ cannot be read as predictions ({error}). "
             "Give a Parquet or CSV file that `foveate score` wrote."
         ) from error
+
+
+def read_table(path: str) -> pa.Table:
+    """The table in a file, a local path or URL, whose suffix says what it is.
+
+    Raises:
+        SettingsError: the suffix is neither `.parquet` nor `.csv`.
+        OSError: it cannot be read.
+        ValueError: it is not such a table; also Arrow's own errors.
+    """
+    suffix, data = check_suffix(path), read_bytes(path)
+    return _parse_parquet(data) if suffix == ".parquet" else _parse_csv(data)
+
+
+def _parts(folder: str) -> list[str]:
+    """The parts of a folder that is complete, in the order of their names."""
+    if not exists(join(folder, COMMITTED)):
+        raise SourceError(
+            f"‘{folder}’ is not complete: it has no {COMMITTED}. Start `foveate score` again with "
+            "the same arguments; it does what is missing."
+        )
+    found = [entry.path for entry in list_files(folder) if "/" not in entry.relative]
+    return [path for path in found if not path.rpartition("/")[2].startswith("_")]
 
 
 def check_suffix(path: str | Path) -> str:
@@ -160,7 +202,8 @@ def check_suffix(path: str | Path) -> str:
     return suffix
 
 
-def _to_table(predictions: Predictions) -> pa.Table:
+def to_table(predictions: Predictions) -> pa.Table:
+    """The table of n rows that is written."""
     import pyarrow as pa
 
     refused = ~predictions.read
@@ -173,6 +216,8 @@ def _to_table(predictions: Predictions) -> pa.Table:
     for label, column in zip(predictions.labels, predictions.probabilities.T, strict=True):
         columns[_PREFIX + label] = pa.array(column, pa.float32(), mask=refused)
     columns["error"] = _text(predictions.errors)
+    if predictions.model is not None:
+        columns[_MODEL] = _text([predictions.model] * len(predictions.paths))
     return pa.table(columns)
 
 
@@ -203,7 +248,13 @@ def _from_table(table: pa.Table) -> Predictions:
         probabilities=probabilities,
         errors=errors,
         ids=tuple(table[_ID].to_pylist()) if _ID in table.column_names else None,
+        model=_only(table[_MODEL].unique().to_pylist()) if _MODEL in table.column_names else None,
     )
+
+
+def _only(values: Sequence[str | None]) -> str | None:
+    """The value that all rows have, if they have the same one."""
+    return values[0] if len(values) == 1 else None
 
 
 def _parse_parquet(data: bytes) -> pa.Table:
@@ -220,7 +271,8 @@ def _parse_csv(data: bytes) -> pa.Table:
     # Every column gets its type by name: a path of digits must stay text.
     header = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")), [])
     types = {
-        name: pa.string() if name in (*_TEXT_COLUMNS, _ID) else pa.float32() for name in header
+        name: pa.string() if name in (*_TEXT_COLUMNS, _ID, _MODEL) else pa.float32()
+        for name in header
     }
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),

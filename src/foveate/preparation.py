@@ -31,7 +31,15 @@ from foveate.catalog import (
     split_by_subfolder,
 )
 from foveate.errors import SourceError, TooFewImages
-from foveate.features import FeatureCache, Featurizer, Rate, feature_key, featurize, write_features
+from foveate.features import (
+    FeatureCache,
+    Featurizer,
+    Rate,
+    StoredFeatures,
+    feature_key,
+    featurize,
+    write_features,
+)
 from foveate.image import Limits, Resize
 from foveate.runtime import open_network
 from foveate.settings import Settings
@@ -81,7 +89,7 @@ class Prepared:
     workspace: Workspace
     store: FactStore
     catalog: Catalog
-    cache: FeatureCache | None
+    cache: StoredFeatures | None
     rate: Rate
 
     def features_of(self, rows: Sequence[ImageRow]) -> NDArray[np.float32]:
@@ -110,7 +118,7 @@ class Prepared:
         write_features(path, self.catalog, self._cache)
 
     @property
-    def _cache(self) -> FeatureCache:
+    def _cache(self) -> StoredFeatures:
         if self.cache is None:
             raise ValueError("this source was only inspected; it has no features")
         return self.cache

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foveate.evaluation import LearningPoint, ReportDetails, advice, compare_paired
 from foveate.pipeline import Scoring, Training
 from foveate.preparation import Prepared
 from foveate.settings import Settings
+
+if TYPE_CHECKING:
+    from foveate.spark.bulk import Bulk
 
 
 def training_json(
@@ -69,6 +73,23 @@ def rate_json(prepared: Prepared, seconds: dict[str, float], out: Path) -> dict[
         **_data_json(prepared),
         "seconds": _rounded(seconds),
         "out": str(out),
+    }
+
+
+def bulk_json(bulk: Bulk) -> dict[str, object]:
+    """The same for a set that a cluster has done."""
+    rate = bulk.images_per_second
+    return {
+        "images": bulk.images - bulk.refused,
+        "files": bulk.images,
+        "quarantined": bulk.refused,
+        "images_computed": bulk.computed,
+        "images_per_second": None if rate is None else round(rate, 1),
+        **({"predicted": dict(bulk.predicted)} if bulk.predicted else {}),
+        "precision": list(bulk.precisions),
+        "worker_megabytes": round(bulk.peak / 2**20),
+        "seconds": _rounded(dict(bulk.seconds)),
+        "out": bulk.out,
     }
 
 

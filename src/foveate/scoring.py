@@ -45,6 +45,7 @@ def score(
     settings: Settings | None = None,
     *,
     limit: int | None = None,
+    sample: float = 1.0,
     progress: Progress | None = None,
 ) -> Scoring:
     """Predictions for every image of a source; refused images have a row with the reason.
@@ -54,6 +55,7 @@ def score(
         source: see `catalog.read_source`; labels are not needed.
         settings: those that concern reading and running; the model file decides the rest.
         limit: score at most so many files, taken evenly.
+        sample: score about this share of the files, in (0, 1], chosen by the seed.
         progress: told how far each stage is.
 
     Raises:
@@ -62,12 +64,13 @@ def score(
     settings = settings or Settings()
     watch = Stopwatch()
     with watch.stage("list"):
-        listed = read_source(source).limited(limit)
+        listed = read_source(source).sampled(sample, settings.seed).limited(limit)
     extractor = Extractor(classifier.backbone, classifier.metadata.backbone, classifier.resize)
     prepared = prepare(listed, settings, watch, progress, extractor)
     with watch.stage("predict"):
         prepared.store.close(prepared.catalog)
         predictions = predict_rows(classifier, prepared, prepared.catalog.rows)
+        predictions = replace(predictions, model=classifier.id)
     return Scoring(classifier, prepared, predictions, 0, None, watch.seconds)
 
 

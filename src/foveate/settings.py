@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from foveate.errors import SettingsError
 
 FILE_NAME = "foveate.toml"
+OTHER_TABLES = ("targets",)
+"""Tables of the file that are no settings; see `foveate.targets`."""
 
 
 class Settings(BaseModel):
@@ -189,6 +191,8 @@ def make_settings(
         SettingsError: unknown name, wrong value, or a settings file that cannot be read.
     """
     values = read_settings_file(project / FILE_NAME) if project is not None else {}
+    for table in OTHER_TABLES:
+        values.pop(table, None)
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:

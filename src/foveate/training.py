@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +88,67 @@ class Training:
             self.refinement.checkpoint.unlink(missing_ok=True)
 
 
+class Engine(Protocol):
+    """Where features are computed and heads are fitted."""
+
+    def prepare(
+        self,
+        source: Source,
+        settings: Settings,
+        watch: Stopwatch,
+        progress: Progress | None,
+        extractor: Extractor,
+    ) -> Prepared:
+        """Inspect every image of a source, and compute its features."""
+        ...
+
+    def fit(
+        self,
+        prepared: Prepared,
+        rows: Sequence[ImageRow],
+        groups: Sequence[int],
+        settings: Settings,
+    ) -> Head:
+        """Fit a head on the features of some rows; rows of a group are near duplicates."""
+        ...
+
+
+class LocalEngine:
+    """This machine."""
+
+    def prepare(
+        self,
+        source: Source,
+        settings: Settings,
+        watch: Stopwatch,
+        progress: Progress | None,
+        extractor: Extractor,
+    ) -> Prepared:
+        """Inspect every image of a source, and compute its features."""
+        return prepare(source, settings, watch, progress, extractor)
+
+    def fit(
+        self,
+        prepared: Prepared,
+        rows: Sequence[ImageRow],
+        groups: Sequence[int],
+        settings: Settings,
+    ) -> Head:
+        """Fit a head on the features of some rows."""
+        return fit_rows(prepared.features_of(rows), rows, groups, settings, settings.head)
+
+
+HERE = LocalEngine()
+
+
 def train(
     source: str | Path,
     settings: Settings | None = None,
     *,
     limit: int | None = None,
+    sample: float = 1.0,
     name: str | None = None,
+    engine: Engine = HERE,
     progress: Progress | None = None,
 ) -> Training:
     """Everything it takes to get a classifier from a source, and to know how good it is.
@@ -102,7 +157,9 @@ def train(
         source: see `catalog.read_source`.
         settings: all parameters; the defaults where None.
         limit: use at most so many files, taken evenly.
+        sample: use about this share of the files, in (0, 1], chosen by the seed.
         name: of the run; one by time and kind where None.
+        engine: where features are computed and the head is fitted; networks are refined here.
         progress: told how far each stage is.
 
     Raises:
@@ -113,14 +170,14 @@ def train(
     name = name or run_name(settings.classifier)
     watch = Stopwatch()
     with watch.stage("list"):
-        listed = labelled_source(source, settings).limited(limit)
+        listed = labelled_source(source, settings).sampled(sample, settings.seed).limited(limit)
     if not settings.refines:
-        return _train(listed, settings, name, watch, progress, None)
+        return _train(listed, settings, name, watch, progress, None, engine)
     need_torch("To refine a network")
     from foveate.finetune.device import open_device
 
     with open_device(settings.device, settings.precision) as device:
-        return _train(listed, settings, name, watch, progress, device)
+        return _train(listed, settings, name, watch, progress, device, HERE)
 
 
 def _train(
@@ -130,6 +187,7 @@ def _train(
     watch: Stopwatch,
     progress: Progress | None,
     device: Device | None,
+    engine: Engine,
 ) -> Training:
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
@@ -144,7 +202,7 @@ def _train(
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
-        prepared = prepare(listed, settings, watch, progress, extractor)
+        prepared = engine.prepare(listed, settings, watch, progress, extractor)
         with watch.stage("split"):
             duplicates, split = split_catalog(listed, prepared.catalog, settings)
             prepared.store.close(prepared.catalog, split)
@@ -152,7 +210,7 @@ def _train(
     groups = [duplicates.group[row.facts.id] for row in trained]
     refinement = baseline = None
     with watch.stage("head"):
-        head = fit_rows(prepared.features_of(trained), trained, groups, settings, settings.head)
+        head = engine.fit(prepared, trained, groups, settings)
     if device is not None:
         baseline = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
         refinement = refine_backbone(

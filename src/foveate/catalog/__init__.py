@@ -5,10 +5,19 @@ from foveate.catalog.findings import TINY, Findings, find_problems
 from foveate.catalog.inspect import Facts, inspect, read_file
 from foveate.catalog.source import Entry, Side, Source, read_source, read_test_list
 from foveate.catalog.split import Split, split_as_given, split_by_image, split_by_subfolder
-from foveate.catalog.table import Catalog, ImageRow, read_catalog, write_catalog
+from foveate.catalog.table import (
+    FACTS,
+    Catalog,
+    ImageRow,
+    catalog_table,
+    facts_of,
+    read_catalog,
+    write_catalog,
+)
 from foveate.catalog.workspace import FactStore, Workspace, open_workspace, user_cache
 
 __all__ = [
+    "FACTS",
     "TINY",
     "Catalog",
     "Duplicates",
@@ -21,6 +30,8 @@ __all__ = [
     "Source",
     "Split",
     "Workspace",
+    "catalog_table",
+    "facts_of",
     "find_duplicates",
     "find_problems",
     "inspect",

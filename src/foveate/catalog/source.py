@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from foveate import files
-from foveate.errors import SourceError
+from foveate.errors import SettingsError, SourceError
 
 Side = Literal["train", "test"]
 
@@ -97,12 +97,39 @@ class Source:
         """The same source with some of its entries."""
         return replace(self, entries=tuple(entries))
 
+    def sampled(self, share: float, seed: int) -> Source:
+        """About a share of the entries, each chosen by its own name and the seed.
+
+        What is chosen of a file does not depend on the others: a folder that has grown keeps its
+        sample, and gets some of the new files.
+
+        Raises:
+            SettingsError: the share is not in (0, 1].
+            SourceError: nothing is left.
+        """
+        if not 0 < share <= 1:
+            raise SettingsError(f"A share to sample is above 0 and at most 1, not {share:g}.")
+        if share == 1:
+            return self
+        chosen = [entry for entry in self.entries if _drawn(entry.file.relative, seed) < share]
+        if not chosen:
+            raise SourceError(
+                f"A sample of {share:g} leaves none of {len(self.entries)} files. Ask for more."
+            )
+        return replace(self, entries=tuple(chosen))
+
     def limited(self, count: int | None) -> Source:
         """At most `count` entries, taken evenly over the sorted list, so in every label."""
         n = len(self.entries)
         if count is None or count >= n:
             return self
         return replace(self, entries=tuple(self.entries[i * n // count] for i in range(count)))
+
+
+def _drawn(name: str, seed: int) -> float:
+    """A number in [0, 1) that a name and a seed always give."""
+    data = f"{seed} {name}".encode("utf-8", "surrogatepass")
+    return int(files.digest(data)[:13], 16) / 16**13
 
 
 def read_source(source: str | Path) -> Source:

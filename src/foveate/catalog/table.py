@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,9 +87,16 @@ SCHEMA = pa.schema(
 
 def write_catalog(path: Path, catalog: Catalog, split: Split | None = None) -> None:
     """Write the catalog as Parquet, one row per file; `status` is "ok" or the refusal."""
+    table = catalog_table(catalog.rows, split)
+    with atomic_write(path, durable=False) as file_out:
+        pq.write_table(table, file_out, compression="zstd")
+
+
+def catalog_table(rows: Sequence[ImageRow], split: Split | None = None) -> pa.Table:
+    """The table that is written, of `SCHEMA`."""
     side = split.sides() if split else {}
     columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
-    for row in catalog.rows:
+    for row in rows:
         file, facts = row.entry.file, row.facts
         values = (
             facts.id or None,
@@ -106,18 +113,18 @@ def write_catalog(path: Path, catalog: Catalog, split: Split | None = None) -> N
         )
         for name, value in zip(SCHEMA.names, values, strict=True):
             columns[name].append(value)
-    with atomic_write(path, durable=False) as file_out:
-        pq.write_table(pa.table(columns, schema=SCHEMA), file_out, compression="zstd")
+    return pa.table(columns, schema=SCHEMA)
 
 
-def read_catalog(path: Path) -> dict[tuple[str, str], Facts]:
-    """The facts in a catalog file, by path and stamp."""
-    table = pq.read_table(
-        path, columns=["path", "stamp", "id", "width", "height", "dhash", "status", "detail"]
-    )
-    columns = [column.to_pylist() for column in table.columns]
-    return {
-        (shown, stamp): Facts(
+FACTS = ("id", "width", "height", "dhash", "status", "detail")
+"""Columns of `SCHEMA` that `facts_of` reads."""
+
+
+def facts_of(table: pa.Table) -> list[Facts]:
+    """The facts in each row of a table with the columns `FACTS`."""
+    columns = [table.column(name).to_pylist() for name in FACTS]
+    return [
+        Facts(
             image or "",
             width,
             height,
@@ -125,5 +132,12 @@ def read_catalog(path: Path) -> dict[tuple[str, str], Facts]:
             None if status == "ok" else Reason(status),
             detail or "",
         )
-        for shown, stamp, image, width, height, dhash, status, detail in zip(*columns, strict=True)
-    }
+        for image, width, height, dhash, status, detail in zip(*columns, strict=True)
+    ]
+
+
+def read_catalog(path: Path) -> dict[tuple[str, str], Facts]:
+    """The facts in a catalog file, by path and stamp."""
+    table = pq.read_table(path, columns=["path", "stamp", *FACTS])
+    paths, stamps = (table.column(name).to_pylist() for name in ("path", "stamp"))
+    return dict(zip(zip(paths, stamps, strict=True), facts_of(table), strict=True))

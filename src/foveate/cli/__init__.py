@@ -13,7 +13,21 @@ import sys
 
 import typer
 
-from foveate.cli import backbones, call, data, export, predict, project, runs, serve, train, tune
+from foveate.cli import (
+    backbones,
+    call,
+    copy,
+    data,
+    export,
+    predict,
+    project,
+    refine,
+    runs,
+    serve,
+    target,
+    train,
+    tune,
+)
 from foveate.errors import FoveateError
 
 STOPPED = 130
@@ -30,6 +44,7 @@ app = typer.Typer(
 app.command()(project.demo)
 app.command()(project.new)
 app.command()(train.train)
+app.command("refine")(refine.refine)
 app.command()(train.evaluate)
 app.command()(tune.tune)
 app.command()(predict.predict)
@@ -38,10 +53,12 @@ app.command()(predict.featurize)
 app.command()(export.export)
 app.command()(serve.serve)
 app.command()(call.call)
+app.command()(copy.copy)
 app.command()(data.check)
 app.command()(data.split)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(runs.app, name="runs")
+app.add_typer(target.app, name="target")
 
 
 @app.callback(invoke_without_command=True)

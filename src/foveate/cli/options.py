@@ -97,3 +97,22 @@ Report = Annotated[
     Path | None,
     typer.Option(help="where the HTML report goes [default: beside the model]", show_default=False),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="local, or spark: on a cluster [default: local]", show_default=False),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="a cluster, as foveate.toml describes it", show_default=False
+    ),
+]
+Sample = Annotated[
+    float | None,
+    typer.Option(
+        "--sample-frac",
+        metavar="SHARE",
+        help="use about this share of the images, chosen by the seed [default: 1]",
+        show_default=False,
+    ),
+]

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, print_table
+from foveate.cli.console import ProgressBar, print_json, print_table, remark
 from foveate.cli.images import ImagesArgument, PredictionPrinter, expand
-from foveate.cli.shared import check_can_write, find_project, name_refused
+from foveate.cli.shared import (
+    also_known,
+    check_can_write,
+    choose_target,
+    find_project,
+    name_refused,
+    name_some,
+)
+from foveate.files import is_url
+
+if TYPE_CHECKING:
+    from foveate.spark.bulk import Bulk
 
 
 def predict(
@@ -38,8 +49,17 @@ def predict(
 def score(
     model: options.ModelArgument,
     source: options.SourceArgument,
-    out: Annotated[Path, typer.Option(help="predictions, .parquet or .csv", show_default=False)],
+    out: Annotated[
+        str,
+        typer.Option(
+            help="predictions, .parquet or .csv; on a cluster also a folder", show_default=False
+        ),
+    ],
     limit: options.Limit = None,
+    sample: options.Sample = None,
+    engine: options.Engine = None,
+    target: options.Target = None,
+    seed: options.Seed = None,
     workers: options.Workers = None,
     assignments: options.Assignments = None,
     as_json: options.Json = False,
@@ -50,25 +70,55 @@ def score(
     from foveate import pipeline
     from foveate.classifier import load_classifier
     from foveate.history import find_place, recording
-    from foveate.outcomes import score_outcome
+    from foveate.outcomes import bulk_score_outcome, score_outcome
     from foveate.predictions import check_suffix, write_predictions
-    from foveate.results import rate_json
+    from foveate.results import bulk_json, rate_json
     from foveate.settings import make_settings
 
-    check_suffix(out)
-    check_can_write(out)
     project = find_project(source)
-    settings = make_settings(project, assignments or (), {"workers": workers})
+    settings = make_settings(project, assignments or (), {"workers": workers, "seed": seed})
+    cluster = choose_target(engine, target, project)
+    if cluster is None:
+        check_suffix(out)
+    _check_out(out)
     classifier = load_classifier(model, precision=settings.precision)
     place = find_place(project, settings.tracking)
-    known = {"model": model, "limit": str(limit)}
+    known = {"model": model, "limit": str(limit)} | also_known(engine, target, sample)
+    if cluster is not None:
+        from foveate.spark.bulk import score as score_there
+
+        with recording(place, "score", source, known) as record:
+            with ProgressBar(quiet=quiet) as progress:
+                bulk = score_there(
+                    classifier,
+                    source,
+                    settings,
+                    target=cluster,
+                    out=out,
+                    limit=limit,
+                    sample=sample or 1.0,
+                    progress=progress,
+                )
+            record.finish(bulk_score_outcome(bulk, classifier, settings))
+        if as_json:
+            print_json(bulk_json(bulk))
+        else:
+            print_table(
+                ["label", "images"],
+                [[label, f"{count:,}"] for label, count in bulk.predicted.items()],
+            )
+            print(f"\n{_speed(bulk)}\nPredictions  {out}")
+        _name_refused_there(bulk, f"the column `error` of {out} names them all", quiet=quiet)
+        return
     with recording(place, "score", source, known) as record:
         with ProgressBar(quiet=quiet) as progress:
-            scoring = pipeline.score(classifier, source, settings, limit=limit, progress=progress)
+            scoring = pipeline.score(
+                classifier, source, settings, limit=limit, sample=sample or 1.0, progress=progress
+            )
         write_predictions(scoring.predictions, out)
-        record.finish(score_outcome(scoring, settings, out=out))
+        record.finish(score_outcome(scoring, settings, out=Path(out)))
     if as_json:
-        print_json(rate_json(scoring.prepared, scoring.seconds, out))
+        print_json(rate_json(scoring.prepared, scoring.seconds, Path(out)))
     else:
         predicted = scoring.predictions.predicted
         counts = [(label, predicted.count(label)) for label in classifier.labels]
@@ -79,10 +129,16 @@ def score(
 
 def featurize(
     source: options.SourceArgument,
-    out: Annotated[Path, typer.Option(help="features, .parquet", show_default=False)],
+    out: Annotated[
+        str, typer.Option(help="features, .parquet; on a cluster also a folder", show_default=False)
+    ],
     backbone: options.Backbone = None,
     resolution: options.Resolution = None,
     limit: options.Limit = None,
+    sample: options.Sample = None,
+    engine: options.Engine = None,
+    target: options.Target = None,
+    seed: options.Seed = None,
     workers: options.Workers = None,
     assignments: options.Assignments = None,
     as_json: options.Json = False,
@@ -92,21 +148,71 @@ def featurize(
     """Write the features of every image of SOURCE."""
     from foveate import pipeline
     from foveate.errors import SettingsError
-    from foveate.results import rate_json
+    from foveate.results import bulk_json, rate_json
     from foveate.settings import make_settings
 
-    if out.suffix != ".parquet":
+    project = find_project(source)
+    flags = {"backbone": backbone, "resolution": resolution, "workers": workers, "seed": seed}
+    settings = make_settings(project, assignments or (), flags)
+    cluster = choose_target(engine, target, project)
+    if cluster is None and not out.endswith(".parquet"):
         raise SettingsError(f"Features are written as Parquet: ‘{out}’ must end in .parquet.")
-    check_can_write(out)
-    flags = {"backbone": backbone, "resolution": resolution, "workers": workers}
-    settings = make_settings(find_project(source), assignments or (), flags)
+    _check_out(out)
+    if cluster is not None:
+        from foveate.spark.bulk import featurize as featurize_there
+
+        with ProgressBar(quiet=quiet) as progress:
+            bulk = featurize_there(
+                source,
+                settings,
+                target=cluster,
+                out=out,
+                limit=limit,
+                sample=sample or 1.0,
+                progress=progress,
+            )
+        if as_json:
+            print_json(bulk_json(bulk))
+        else:
+            print(f"{_speed(bulk)}\nFeatures  {out}")
+        where = f"{out}/_refused/ names them all"
+        _name_refused_there(bulk, where, quiet=quiet)
+        return
     with ProgressBar(quiet=quiet) as progress:
-        prepared, seconds = pipeline.featurize(source, settings, limit=limit, progress=progress)
-    prepared.write_features(out)
+        prepared, seconds = pipeline.featurize(
+            source, settings, limit=limit, sample=sample or 1.0, progress=progress
+        )
+    prepared.write_features(Path(out))
     if as_json:
-        print_json(rate_json(prepared, seconds, out))
+        print_json(rate_json(prepared, seconds, Path(out)))
     else:
         rate = prepared.rate.images_per_second
         speed = f" at {rate:.0f} images/s" if rate is not None else ", all from the cache"
         print(f"{len(prepared.catalog.usable):,} images{speed}\nFeatures  {out}")
     name_refused(prepared, quiet=quiet)
+
+
+def _check_out(out: str) -> None:
+    """Whether a result can be written, as far as that can be told beforehand."""
+    if not is_url(out) and Path(out).suffix:
+        check_can_write(Path(out))
+
+
+def _speed(bulk: Bulk) -> str:
+    """How much was done, and how fast."""
+    done = f"{bulk.images - bulk.refused:,} images"
+    if bulk.images_per_second is None:
+        return f"{done}, all done before"
+    earlier = bulk.images - bulk.computed
+    known = f", {earlier:,} of them done before" if earlier else ""
+    return f"{done} at {bulk.images_per_second:.0f} images/s{known}"
+
+
+def _name_refused_there(bulk: Bulk, where: str, *, quiet: bool) -> None:
+    name_some(bulk.named, bulk.refused, bulk.images, where, quiet=quiet)
+    if len(bulk.precisions) > 1:
+        remark(
+            f"Note: some workers computed in {' and some in '.join(bulk.precisions)}. "
+            "`--set precision=float32` makes all of them alike.",
+            quiet=quiet,
+        )

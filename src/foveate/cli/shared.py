@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from foveate.pipeline import Training
     from foveate.preparation import Prepared
     from foveate.refinement import Refinement
+    from foveate.targets import Target
 
 MOST_NAMED = 5
 """Refused images named on the terminal; the report and `foveate check` name all."""
@@ -28,6 +29,35 @@ def find_project(source: str) -> Path | None:
     """The project's folder, if SOURCE is one."""
     folder = Path(source)
     return folder if (folder / "foveate.toml").is_file() else None
+
+
+def choose_target(engine: str | None, name: str | None, project: Path | None) -> Target | None:
+    """The cluster that a command works on; None for this machine.
+
+    Args:
+        engine: as given to `--engine`.
+        name: as given to `--target`.
+        project: whose settings file names targets; that of the folder one is in, where None.
+
+    Raises:
+        SettingsError: there is no such engine or target, or they contradict each other.
+    """
+    from foveate.targets import Target, find_target
+
+    if engine not in (None, "local", "spark"):
+        raise SettingsError(f"There is no engine ‘{engine}’; choose local or spark.")
+    if name is None:
+        # Without a name: what spark-submit or Spark's own settings say, else all cores here.
+        return Target() if engine == "spark" else None
+    if engine == "local":
+        raise SettingsError(f"--engine local works on this machine, --target {name} elsewhere.")
+    return find_target(name, project)
+
+
+def also_known(engine: str | None, target: str | None, sample: float | None) -> dict[str, str]:
+    """What the run history is told of these flags: those that were given."""
+    given = {"engine": engine, "target": target, "sample_frac": sample}
+    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def check_can_write(path: Path | None) -> None:
@@ -145,10 +175,19 @@ def print_evaluation(evaluation: Evaluation) -> None:
 def name_refused(prepared: Prepared, *, quiet: bool) -> None:
     """Say how many images were refused, and name the first few."""
     refused = prepared.catalog.quarantine
+    named = [(row.path, str(row.facts.refusal)) for row in refused[:MOST_NAMED]]
+    where = "`foveate check` and the report name them all"
+    name_some(named, len(refused), len(prepared.catalog.rows), where, quiet=quiet)
+
+
+def name_some(
+    named: Sequence[tuple[str, str]], refused: int, files: int, where: str, *, quiet: bool
+) -> None:
+    """Say how many images were refused, name the first few, and where the others are."""
     if not refused:
         return
-    remark(f"{len(refused)} of {len(prepared.catalog.rows)} files were refused:", quiet=quiet)
-    for row in refused[:MOST_NAMED]:
-        remark(f"  {row.path}: {row.facts.refusal}", quiet=quiet)
-    if len(refused) > MOST_NAMED:
-        remark("  …; `foveate check` and the report name them all", quiet=quiet)
+    remark(f"{refused:,} of {files:,} files were refused:", quiet=quiet)
+    for path, reason in named[:MOST_NAMED]:
+        remark(f"  {path}: {reason}", quiet=quiet)
+    if refused > MOST_NAMED:
+        remark(f"  …; {where}", quiet=quiet)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +13,18 @@ from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark
 from foveate.cli.processes import is_helper, is_one_of_many, run_many
 from foveate.cli.shared import (
+    also_known,
     check_can_write,
+    choose_target,
     find_project,
     name_refused,
     print_evaluation,
     print_training,
 )
+
+if TYPE_CHECKING:
+    from foveate.targets import Target
+    from foveate.training import Engine
 
 
 def train(
@@ -41,6 +49,9 @@ def train(
     exclude: options.Exclude = None,
     seed: options.Seed = None,
     limit: options.Limit = None,
+    sample: options.Sample = None,
+    engine: options.Engine = None,
+    target: options.Target = None,
     workers: options.Workers = None,
     assignments: options.Assignments = None,
     report: options.Report = None,
@@ -78,16 +89,43 @@ def train(
     )
     check_can_write(out)
     check_can_write(report)
+    cluster = None if is_one_of_many() else choose_target(engine, target, project)
+    if cluster is not None and settings.refines:
+        from foveate.cli.refine import refine_on_target
+
+        refined = refine_on_target(
+            cluster,
+            source,
+            settings,
+            name=target or "spark",
+            project=project,
+            model=out,
+            report=report,
+            limit=limit,
+            sample=sample or 1.0,
+            quiet=quiet,
+        )
+        refined.show(as_json=as_json, quiet=quiet)
+        return
     if devices > 1 and not is_one_of_many():
         if not settings.refines:
             raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
         raise typer.Exit(run_many(devices, settings.device))
     place = None if is_helper() else find_place(project, settings.tracking)
-    known = settings.as_text() | {"limit": str(limit)}
+    known = settings.as_text() | {"limit": str(limit)} | also_known(engine, target, sample)
     with recording(place, "train", source, known, label=settings.classifier) as record:
-        with ProgressBar(quiet=quiet or is_helper()) as progress:
+        with (
+            ProgressBar(quiet=quiet or is_helper()) as progress,
+            _engine(cluster) as where,
+        ):
             training = pipeline.train(
-                source, settings, limit=limit, name=record.name, progress=progress
+                source,
+                settings,
+                limit=limit,
+                sample=sample or 1.0,
+                name=record.name,
+                engine=where,
+                progress=progress,
             )
         model, beside = _where(training.name, None if out else project)
         model, report = out or model, report or (out.with_suffix(".html") if out else beside)
@@ -102,6 +140,20 @@ def train(
     for note in training_notes(training):
         remark(f"Note: {note}", quiet=quiet)
     name_refused(training.prepared, quiet=quiet)
+
+
+@contextmanager
+def _engine(cluster: Target | None) -> Iterator[Engine]:
+    """What computes features and fits heads."""
+    if cluster is None:
+        from foveate.training import HERE
+
+        yield HERE
+    else:
+        from foveate.spark.engine import spark_engine
+
+        with spark_engine(cluster) as engine:
+            yield engine
 
 
 def _where(name: str, project: Path | None) -> tuple[Path, Path]:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,34 @@ def feature_key(card: Card, resize: Resize, precision: str) -> str:
     """The folder name for features: everything that influences them is in it."""
     pack = card.pack_sha256[:12]
     return f"{card.name}-{pack}-{resize.rule}{resize.resolution}-{precision}-d{DECODER}"
+
+
+class StoredFeatures(Protocol):
+    """Features that can be looked up by image id, wherever they are kept.
+
+    Attributes:
+        dimension: features per image.
+    """
+
+    dimension: int
+
+    def __contains__(self, image: object) -> bool: ...
+
+    def batches(self, images: Collection[str]) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """The features of some images in pieces: ids and (n, d); each once, in any order.
+
+        Raises:
+            KeyError: an image has no features here.
+        """
+        ...
+
+    def load(self, images: Collection[str]) -> NDArray[np.float32]:
+        """The features (n, d) of images, in their order.
+
+        Raises:
+            KeyError: an image has no features here.
+        """
+        ...
 
 
 class FeatureCache:
@@ -102,15 +131,20 @@ class FeatureCache:
         Raises:
             KeyError: an image has no features here.
         """
-        images = list(images)
-        rows: dict[str, list[int]] = {}
-        for row, image in enumerate(images):
-            rows.setdefault(image, []).append(row)
-        features = np.empty((len(images), self.dimension), np.float32)
-        for ids, block in self.batches(rows):
-            for image, values in zip(ids, block, strict=True):
-                features[rows[image]] = values
-        return features
+        return gather(self, images)
+
+
+def gather(stored: StoredFeatures, images: Collection[str]) -> NDArray[np.float32]:
+    """The features (n, d) of images in their order, put together from batches."""
+    images = list(images)
+    rows: dict[str, list[int]] = {}
+    for row, image in enumerate(images):
+        rows.setdefault(image, []).append(row)
+    features = np.empty((len(images), stored.dimension), np.float32)
+    for ids, block in stored.batches(rows):
+        for image, values in zip(ids, block, strict=True):
+            features[rows[image]] = values
+    return features
 
 
 def as_arrow(features: NDArray[np.float32]) -> pa.FixedSizeListArray:

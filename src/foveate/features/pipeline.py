@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -30,6 +32,7 @@ REMOTE_WORKERS_PER_CORE = 4
 """Threads that wait for a network drive leave the cores idle; more of them fill the gaps."""
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 Progress = Callable[[int, int], None]
 """Told how many images are done, of how many."""
@@ -69,6 +72,57 @@ class Featurizer:
     cache: FeatureCache
 
 
+Opened = tuple[Facts, NDArray[np.float32] | None]
+"""What was found out about one image; no features where it was refused, or they were known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What to find out about images, and with what. A cluster's workers use it as it is.
+
+    Attributes:
+        limits: the largest image to accept.
+        network: the backbone; None to inspect only.
+        resize: how an image becomes pixels; None to inspect only.
+        known: facts of images seen before, by id.
+        featurized: ids whose features are known.
+    """
+
+    limits: Limits
+    network: Network | None = None
+    resize: Resize | None = None
+    known: Mapping[str, Facts] = field(default_factory=lambda: MappingProxyType({}))
+    featurized: Container[str] = frozenset()
+
+    def batches(self, entries: Sequence[Entry], workers: int) -> Iterator[list[Opened]]:
+        """What there is to find out, in the order of the entries, some images at a time.
+
+        Args:
+            entries: the files.
+            workers: threads.
+        """
+        size = self.network.batch if self.network else 8
+        return _in_threads(self._open, entries, size, workers)
+
+    def _open(self, entries: Sequence[Entry]) -> list[Opened]:
+        """The work of one thread on one batch."""
+        inspected = [
+            inspect(
+                entry.file,
+                limits=self.limits,
+                resize=self.resize,
+                known=self.known,
+                featurized=self.featurized,
+            )
+            for entry in entries
+        ]
+        pixels = [shown for _, shown in inspected if shown is not None]
+        computed: Iterator[NDArray[np.float32]] = iter(())
+        if self.network is not None and pixels:
+            computed = iter(self.network.run(np.stack(pixels)))
+        return [(facts, None if shown is None else next(computed)) for facts, shown in inspected]
+
+
 def featurize(
     source: Source,
     store: FactStore,
@@ -99,14 +153,19 @@ def featurize(
             pending.append(index)
         else:
             facts[index] = known
-    if featurizer is not None and pending:
-        featurizer.network.prepare()
+    extraction = Extraction(limits, known=store.by_id)
+    if featurizer is not None:
+        network, resize, cache = featurizer.network, featurizer.resize, featurizer.cache
+        extraction = Extraction(limits, network, resize, store.by_id, cache)
+        if pending:
+            network.prepare()
     start = time.perf_counter()
-    work = _Work(source.entries, store, featurizer, limits)
     done = len(facts)
+    indices = iter(pending)
+    entries = [source.entries[index] for index in pending]
     try:
-        for results in _in_threads(work.run, pending, work.batch, workers or _workers(source)):
-            for index, found, features in results:
+        for batch in extraction.batches(entries, workers or threads(source.root, usable_cores())):
+            for index, (found, features) in zip(islice(indices, len(batch)), batch, strict=True):
                 facts[index] = found
                 store.add(source.entries[index], found)
                 if featurizer is not None and features is not None:
@@ -123,49 +182,13 @@ def featurize(
     return catalog, Rate(len(pending), time.perf_counter() - start)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """The work of one thread on one batch."""
-
-    entries: Sequence[Entry]
-    store: FactStore
-    featurizer: Featurizer | None
-    limits: Limits
-
-    @property
-    def batch(self) -> int:
-        return self.featurizer.network.batch if self.featurizer else 8
-
-    def run(self, indices: Sequence[int]) -> list[tuple[int, Facts, NDArray[np.float32] | None]]:
-        """Facts and features of a batch of entries."""
-        resize = self.featurizer.resize if self.featurizer else None
-        featurized: Container[str] = self.featurizer.cache if self.featurizer else frozenset()
-        inspected = [
-            inspect(
-                self.entries[index].file,
-                limits=self.limits,
-                resize=resize,
-                known=self.store.by_id,
-                featurized=featurized,
-            )
-            for index in indices
-        ]
-        pixels = [shown for _, shown in inspected if shown is not None]
-        computed: Iterator[NDArray[np.float32]] = iter(())
-        if self.featurizer is not None and pixels:
-            computed = iter(self.featurizer.network.run(np.stack(pixels)))
-        return [
-            (index, facts, None if shown is None else next(computed))
-            for index, (facts, shown) in zip(indices, inspected, strict=True)
-        ]
-
-
-def _workers(source: Source) -> int:
-    return usable_cores() * (REMOTE_WORKERS_PER_CORE if files.is_url(source.root) else 1)
+def threads(root: str, cores: int) -> int:
+    """How many threads keep some cores busy with files from a folder or URL."""
+    return cores * (REMOTE_WORKERS_PER_CORE if files.is_url(root) else 1)
 
 
 def _in_threads(
-    run: Callable[[Sequence[int]], T], items: Sequence[int], batch: int, workers: int
+    run: Callable[[Sequence[Item]], T], items: Sequence[Item], batch: int, workers: int
 ) -> Iterator[T]:
     """Results of `run` on batches of items, in order, with a bounded number in flight."""
     flying: deque[Future[T]] = deque()

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 
 from foveate.catalog import Catalog
 from foveate.errors import SettingsError
-from foveate.features.cache import FeatureCache, as_arrow
+from foveate.features.cache import StoredFeatures, as_arrow
 from foveate.files import atomic_write
 
 
-def write_features(path: Path, catalog: Catalog, cache: FeatureCache) -> None:
+def write_features(path: Path, catalog: Catalog, cache: StoredFeatures) -> None:
     """Write the features of every usable image as Parquet, atomically and with flat memory.
 
     Rows come file by file of the cache, so not in the order of the catalog.

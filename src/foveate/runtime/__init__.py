@@ -4,9 +4,9 @@ One small interface, `Network`, stands before both.
 """
 
 from foveate.runtime.cores import usable_cores
-from foveate.runtime.network import Network, Precision, open_network
+from foveate.runtime.network import Network, Precision, RuntimeName, open_network
 from foveate.runtime.privacy import silence_onnxruntime
 
 silence_onnxruntime()  # every import of ONNX Runtime in foveate is below this package
 
-__all__ = ["Network", "Precision", "open_network", "usable_cores"]
+__all__ = ["Network", "Precision", "RuntimeName", "open_network", "usable_cores"]

@@ -1,0 +1,219 @@
+"""`foveate refine`: `foveate train` for networks, on this machine or on a target."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from functools import WRAPPER_ASSIGNMENTS, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from foveate import errors, files
+from foveate.cli.console import print_json, remark
+from foveate.cli.processes import run_machines
+from foveate.cli.shared import find_project
+from foveate.cli.train import train
+from foveate.errors import ClusterError, SettingsError
+
+if TYPE_CHECKING:
+    from foveate.history import Outcome
+    from foveate.settings import Settings
+    from foveate.spark.readiness import Job
+    from foveate.targets import Target
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        errors.BackboneError,
+        errors.ClusterError,
+        errors.SettingsError,
+        errors.SourceError,
+        errors.TooFewImages,
+    )
+}
+
+
+@wraps(train, assigned=[name for name in WRAPPER_ASSIGNMENTS if name != "__doc__"])
+def refine(**flags: Any) -> None:
+    """Refine a network on SOURCE (dnn or svm-dnn), evaluate it, write model and report."""
+    from foveate.settings import make_settings
+
+    chosen, assigned = flags.get("classifier"), flags.get("assignments") or ()
+    known = make_settings(find_project(flags["source"]), assigned, {"classifier": chosen})
+    if not known.refines:
+        if chosen is not None:
+            raise SettingsError(f"‘{chosen}’ refines no network; use dnn or svm-dnn.")
+        flags["classifier"] = "dnn"
+    train(**flags)
+
+
+@dataclass(frozen=True, slots=True)
+class RefinedThere:
+    """What a target made of a source.
+
+    Attributes:
+        model: the classifier file, on this machine.
+        report: its report.
+        result: what `--json` prints.
+        text: what is printed else.
+        remarks: what a reader should know before trusting the numbers.
+    """
+
+    model: Path
+    report: Path
+    result: dict[str, object]
+    text: str
+    remarks: str
+
+
+def print_refined(refined: RefinedThere, *, as_json: bool, quiet: bool = False) -> None:
+    """Print what a target made as `foveate train` prints what this machine made."""
+    if as_json:
+        print_json(refined.result)
+    else:
+        print(refined.text, end="")
+    if refined.remarks:
+        remark(refined.remarks.rstrip(), quiet=quiet)
+
+
+def refine_on_target(
+    target: Target,
+    source: str,
+    settings: Settings,
+    *,
+    name: str,
+    project: Path | None,
+    model: Path | None,
+    report: Path | None,
+    limit: int | None = None,
+    sample: float = 1.0,
+    quiet: bool = False,
+) -> RefinedThere:
+    """Refine a network on a target, and put the run on record here.
+
+    On a target of kind torch every machine is given the same command. Each works, the first
+    process of all writes and prints, and this function ends the command.
+
+    Args:
+        target: where to work.
+        source: as the user named it; the workers must reach it.
+        settings: all of them; `settings.refines`.
+        name: of the target.
+        project: whose history, model and report it is; None for bare sources.
+        model: where the classifier goes; the usual place where None.
+        report: where the report goes; beside the model where None.
+        limit: images to use at most.
+        sample: share of the images to use.
+        quiet: whether to say nothing while it works.
+
+    Raises:
+        ClusterError: the cluster cannot be reached, a worker lacks something, or work was lost.
+        FoveateError: as `pipeline.train` raises.
+    """
+    if target.kind == "torch":
+        raise typer.Exit(run_machines(target, settings, source, quiet=quiet))
+    from foveate.cli.refine_there import Failed, Made, refine_here
+    from foveate.history import find_place, recording
+    from foveate.history.handover import unpack_outcome
+    from foveate.spark.refining import run_on_cluster
+
+    known = settings.as_text() | {"limit": str(limit), "target": name}
+    if sample < 1:
+        known["sample_frac"] = str(sample)
+    place = find_place(project, settings.tracking)
+    with recording(place, "train", source, known, label=settings.classifier) as record:
+        model, report = result_paths(record.name, model, report, project)
+        job = _job(target, source, settings, project, record.name, model, report)
+        job = replace(job, limit=limit, sample=sample, quiet=quiet)
+        made = run_on_cluster(
+            target,
+            refine_here,
+            job,
+            device=settings.device,
+            notice=lambda said: remark(said, quiet=quiet),
+        )
+        if isinstance(made, Failed):
+            raise _KINDS.get(made.kind, ClusterError)(made.said)
+        if not isinstance(made, Made):
+            raise ClusterError("The cluster gave nothing back. The same command again may.")
+        outcome = unpack_outcome(_fetched(made.outcome))
+        outcome = replace(
+            outcome, tags={**outcome.tags, "model": str(model.absolute()), "cluster.target": name}
+        )
+        result = _written(outcome, model, report) | {"target": name}
+        if made.checkpoint:
+            Path(made.checkpoint).unlink(missing_ok=True)
+        record.finish(outcome)
+    return RefinedThere(model, report, result, made.text, made.remarks)
+
+
+def result_paths(
+    name: str, model: Path | None, report: Path | None, project: Path | None
+) -> tuple[Path, Path]:
+    """Where model and report of a run go, given what the user named of them."""
+    if model is not None:
+        return model, report or model.with_suffix(".html")
+    if project is not None:
+        return project / "models" / f"{name}.onnx", report or project / "reports" / f"{name}.html"
+    return Path("model.onnx"), report or Path("model.html")
+
+
+def _job(
+    target: Target,
+    source: str,
+    settings: Settings,
+    project: Path | None,
+    name: str,
+    model: Path,
+    report: Path,
+) -> Job:
+    from foveate.backbones.registry import user_folder
+    from foveate.catalog.workspace import user_cache
+    from foveate.spark.readiness import Job
+
+    if settings.test_list:
+        wanted = files.absolute(settings.test_list)
+        settings = settings.model_copy(update={"test_list": wanted})
+    there = files.absolute(source)
+    cache = user_cache()
+    if project is not None:
+        # A project's own derived data would be made in it, which workers may not be able to do.
+        there, cache = files.join(there, "images"), project / ".foveate" / "refine"
+    if target.storage and not files.is_url(target.storage):
+        cache = Path(target.storage) / "cache"
+    return Job(
+        source=there,
+        shown=source,
+        # What was left open is settled by what the worker's device can do.
+        settings=settings.model_dump_json(exclude_unset=True),
+        backbone=settings.backbone,
+        name=name,
+        model=str(model),
+        report=str(report),
+        cache=str(cache.absolute()),
+        backbones=str(user_folder().absolute()),
+        storage=target.storage,
+        storage_options=target.opened_storage_options(),
+    )
+
+
+def _fetched(outcome: bytes | str) -> bytes:
+    if isinstance(outcome, bytes):
+        return outcome
+    packed = files.read_bytes(outcome)
+    files.remove(outcome)
+    return packed
+
+
+def _written(outcome: Outcome, model: Path, report: Path) -> dict[str, object]:
+    """Write model and report of an outcome, and say what `--json` prints."""
+    with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
+        there = Path(folder)
+        outcome.write_artifacts(there)
+        files.write_bytes(model, (there / "model.onnx").read_bytes())
+        files.write_bytes(report, (there / "report.html").read_bytes())
+        result: dict[str, object] = json.loads((there / "result.json").read_bytes())
+    return result

@@ -1,0 +1,174 @@
+"""What each process on a cluster does to refine a network; the first hands back what came out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from foveate import files
+from foveate.cli.console import ProgressBar, remark
+from foveate.cli.processes import is_helper
+from foveate.cli.shared import name_refused, print_training
+from foveate.errors import FoveateError
+from foveate.spark.refining import OURS
+
+if TYPE_CHECKING:
+    from foveate.preparation import Progress
+    from foveate.spark.readiness import Job
+
+MOST_BYTES = 128 * 2**20
+"""That come back through Spark, whose driver takes 1 GB of results; more go by the storage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the first process hands back.
+
+    Attributes:
+        outcome: as `history.handover` packs it, or the path or URL of a file that holds it.
+        text: what is printed.
+        remarks: likewise, on stderr.
+        checkpoint: what is not needed any more once the classifier is safe.
+    """
+
+    outcome: bytes | str
+    text: str
+    remarks: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An error that is nobody's defect, from the first process.
+
+    Attributes:
+        kind: class of the error.
+        said: its sentence.
+    """
+
+    kind: str
+    said: str
+
+
+def refine_here(job: Job) -> Made | Failed | None:
+    """What each process on the cluster does; the first one alone has something to say.
+
+    Raises:
+        SystemExit: this is one of several processes of a machine, of which one alone may answer.
+    """
+    job.begin()
+    done: Made | Failed | None = None
+    watched = _Watched(quiet=job.quiet or is_helper())
+    try:
+        with _cache(job), redirect_stderr(_Prefixed(sys.stderr)), watched as progress:
+            done = _refine(job, progress)
+    except SystemExit:  # how helpers end
+        pass
+    except Exception as error:
+        if not is_helper() and isinstance(error, FoveateError | OSError | MemoryError):
+            # Not raised: Spark would try again, and again.
+            done = Failed(type(error).__name__, str(error))
+        elif is_helper() and (watched.met or isinstance(error, RuntimeError)):
+            # Whatever happens now ends the first process, too, and that one says why.
+            print(f"a helper ends: {error}", file=sys.stderr)
+        else:
+            raise
+    if os.environ["LOCAL_RANK"] != "0":
+        raise SystemExit(0)
+    return done
+
+
+class _Watched(ProgressBar):
+    """Knows whether the processes have met, which they do before the first image is opened."""
+
+    met = False
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        self.met = True
+        super().__call__(stage, done, total, note)
+
+
+class _Prefixed(io.TextIOBase):
+    """Marks lines for people; see `spark.refining.OURS`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            self._stream.write(f"{OURS}{line}\n" if line else "")
+        self._stream.flush()
+        return len(text)
+
+
+@contextmanager
+def _cache(job: Job) -> Iterator[None]:
+    """Within, derived data goes where all processes share it, or to a folder of this one's own."""
+    if job.cache:
+        os.environ["FOVEATE_CACHE"] = job.cache
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="foveate-refine-") as folder:
+        os.environ["FOVEATE_CACHE"] = folder
+        yield
+
+
+def _refine(job: Job, progress: Progress) -> Made:
+    from foveate import pipeline
+    from foveate.history.facts import facts
+    from foveate.history.handover import pack_outcome
+    from foveate.outcomes import training_outcome
+    from foveate.results import training_json, training_notes, training_report
+    from foveate.settings import Settings
+
+    settings = Settings.model_validate_json(job.settings)
+    # Spark gave this process so many cores; the others are somebody else's.
+    threads = settings.workers or int(os.environ.get("OMP_NUM_THREADS", "0"))
+    training = pipeline.train(
+        job.source,
+        settings.model_copy(update={"workers": threads}),
+        limit=job.limit,
+        sample=job.sample,
+        name=job.name,
+        progress=progress,
+    )
+    settled = training.settings.model_copy(update={"workers": settings.workers})
+    training = replace(training, settings=settled)
+    model, report = Path(job.model), Path(job.report)
+    details = training_report(training, model=model, source=job.shown)
+    result = training_json(training, model=model, report=report)
+    result["processes"] = int(os.environ["WORLD_SIZE"])
+    outcome = training_outcome(training, details, model=model, report=None)
+
+    def write(folder: Path) -> None:
+        outcome.write_artifacts(folder)
+        (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1))
+
+    about = {f"worker.{key}": value for key, value in facts(Path.cwd()).items() if _is_about(key)}
+    about["cluster.processes"] = os.environ["WORLD_SIZE"]
+    packed = pack_outcome(replace(outcome, tags={**outcome.tags, **about}, write_artifacts=write))
+    place: bytes | str = packed
+    if job.storage and len(packed) > MOST_BYTES:
+        place = files.join(job.storage, f"refined/{job.name}.zip")
+        files.write_anywhere(place, packed)
+    text, remarks = io.StringIO(), io.StringIO()
+    with redirect_stdout(text), redirect_stderr(remarks):
+        print_training(training, model, report)
+        for note in training_notes(training):
+            remark(f"Note: {note}")
+        name_refused(training.prepared, quiet=False)
+    checkpoint = training.refinement.checkpoint if training.refinement and job.cache else ""
+    return Made(place, text.getvalue(), remarks.getvalue(), str(checkpoint))
+
+
+def _is_about(fact: str) -> bool:
+    """Whether a fact of a worker is worth keeping beside those of this machine."""
+    return fact.startswith("machine") or fact in ("python", "library.torch")

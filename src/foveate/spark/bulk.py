@@ -1,0 +1,240 @@
+"""Score and featurize sets of any size on a cluster: the result goes straight to its folder.
+
+Nothing of the size of the result passes through the driver, so neither its memory nor that of the
+workers grows with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from foveate.backbones import find_backbone
+from foveate.catalog import Source, read_source
+from foveate.classifier import Classifier
+from foveate.errors import SettingsError
+from foveate.files import absolute, digest, remove
+from foveate.image import Resize
+from foveate.preparation import Progress, Stopwatch, limits_of
+from foveate.settings import Settings
+from foveate.spark.job import Finished, run_job
+from foveate.spark.merge import merge_parts
+from foveate.spark.session import open_session
+from foveate.spark.worker import Job, Kind
+from foveate.targets import Target
+
+FILE_SUFFIXES = {"score": (".parquet", ".csv"), "featurize": (".parquet",)}
+PARTS = ".parts"
+"""What the folder of parts is called beside a single file, as long as that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What a cluster has done with a set of images.
+
+    Attributes:
+        out: the file or folder of the result.
+        images: files in the set.
+        refused: those of them that could not be used.
+        named: path and reason of the first few of these.
+        predicted: images by predicted label, in the order of the labels; empty for features.
+        confidence: mean probability of the predicted labels; None for features.
+        computed: images done in this run; the others an earlier one had done.
+        images_per_second: of these; None where there were none.
+        precisions: what the workers computed in.
+        peak: bytes of memory that a Python worker held at most.
+        seconds: by stage.
+    """
+
+    out: str
+    images: int
+    refused: int
+    named: tuple[tuple[str, str], ...]
+    predicted: Mapping[str, int]
+    confidence: float | None
+    computed: int
+    images_per_second: float | None
+    precisions: tuple[str, ...]
+    peak: int
+    seconds: Mapping[str, float]
+
+
+def score(
+    classifier: Classifier,
+    source: str | Path,
+    settings: Settings | None = None,
+    *,
+    target: Target,
+    out: str | Path,
+    limit: int | None = None,
+    sample: float = 1.0,
+    progress: Progress | None = None,
+) -> Bulk:
+    """Predictions for every image of a source, computed on a cluster.
+
+    Args:
+        classifier: of any kind.
+        source: see `catalog.read_source`; the workers must reach it by the same path or URL.
+        settings: those that concern reading and running.
+        target: the cluster.
+        out: a file (`.parquet`, `.csv`) or a folder of parts, on storage that the workers reach.
+        limit: score at most so many files, taken evenly.
+        sample: score about this share of the files, in (0, 1], chosen by the seed.
+        progress: told how far it is.
+
+    Raises:
+        SourceError: the source cannot be read.
+        SettingsError: the folder holds something else.
+        ClusterError: the cluster cannot be reached, or failed.
+    """
+    settings = settings or Settings()
+    return _bulk(
+        "score",
+        classifier.onnx_bytes,
+        classifier.metadata.backbone.dimension,
+        classifier.resize,
+        classifier.labels,
+        (source, limit, sample),
+        settings,
+        target,
+        str(out),
+        progress,
+    )
+
+
+def featurize(
+    source: str | Path,
+    settings: Settings | None = None,
+    *,
+    target: Target,
+    out: str | Path,
+    limit: int | None = None,
+    sample: float = 1.0,
+    progress: Progress | None = None,
+) -> Bulk:
+    """The features of every image of a source, computed on a cluster.
+
+    Images that cannot be used are listed in `_refused/` of a folder of parts.
+
+    Args:
+        source: see `catalog.read_source`; the workers must reach it by the same path or URL.
+        settings: backbone, resolution, and those that concern reading and running.
+        target: the cluster.
+        out: a file (`.parquet`) or a folder of parts, on storage that the workers reach.
+        limit: use at most so many files, taken evenly.
+        sample: use about this share of the files, in (0, 1], chosen by the seed.
+        progress: told how far it is.
+
+    Raises:
+        SourceError: the source cannot be read.
+        SettingsError: the folder holds something else.
+        ClusterError: the cluster cannot be reached, or failed.
+    """
+    settings = settings or Settings()
+    backbone = find_backbone(settings.backbone, resolution=settings.resolution)
+    return _bulk(
+        "featurize",
+        backbone.onnx_bytes(),
+        backbone.card.dimension,
+        Resize(settings.resolution, settings.resize),
+        (),
+        (source, limit, sample),
+        settings,
+        target,
+        str(out),
+        progress,
+    )
+
+
+def _bulk(
+    kind: Kind,
+    onnx_bytes: bytes,
+    dimension: int,
+    resize: Resize,
+    labels: tuple[str, ...],
+    what: tuple[str | Path, int | None, float],
+    settings: Settings,
+    target: Target,
+    out: str,
+    progress: Progress | None,
+) -> Bulk:
+    watch = Stopwatch()
+    out = absolute(out).rstrip("/")
+    suffix = check_out(out, kind)
+    source, limit, sample = what
+    with watch.stage("list"):
+        listed: Source = read_source(source).sampled(sample, settings.seed).limited(limit)
+    job = Job(
+        kind=kind,
+        out=out + PARTS if suffix else out,
+        suffix=suffix or ".parquet",
+        root=listed.root,
+        plan="",
+        network=digest(onnx_bytes),
+        dimension=dimension,
+        resize=resize,
+        limits=limits_of(settings),
+        precision=settings.precision,
+        runtime=settings.runtime,
+    )
+    stage = "score" if kind == "score" else "features"
+    with ExitStack() as stack:
+        with watch.stage("connect"):
+            name = f"foveate {kind} {Path(listed.root).name}"
+            session = stack.enter_context(open_session(target, name=name))
+        with watch.stage(stage):
+            finished = run_job(
+                session,
+                job,
+                listed.entries,
+                onnx_bytes,
+                storage_options=target.opened_storage_options(),
+                progress=None if progress is None else lambda done, n: progress(stage, done, n),
+            )
+    if suffix:
+        with watch.stage("merge"):
+            merge_parts(finished, out)
+            remove(job.out)
+    return _summary(finished, out, labels, watch.seconds)
+
+
+def check_out(out: str, kind: Kind) -> str:
+    """The suffix of a result that is a single file; empty where it is a folder of parts.
+
+    Raises:
+        SettingsError: it is a file of a kind that cannot be written.
+    """
+    suffix = Path(out).suffix.lower()
+    if suffix in FILE_SUFFIXES[kind]:
+        return suffix
+    if suffix in (".csv", ".parquet", ".json", ".jsonl", ".txt"):
+        wanted = " or ".join(FILE_SUFFIXES[kind])
+        raise SettingsError(
+            f"‘{out}’ ends in ‘{suffix}’. Give a name that ends in {wanted}, or a folder."
+        )
+    return ""
+
+
+def _summary(
+    finished: Finished, out: str, labels: tuple[str, ...], seconds: Mapping[str, float]
+) -> Bulk:
+    read = finished.all_images - finished.refused
+    counts = finished.predicted
+    named = [one for tally in finished.tallies for one in tally.named]
+    return Bulk(
+        out=out,
+        images=finished.all_images,
+        refused=finished.refused,
+        named=tuple(named),
+        predicted={label: counts[label] for label in labels},
+        confidence=sum(tally.confidence for tally in finished.tallies) / read
+        if labels and read
+        else None,
+        computed=finished.images,
+        images_per_second=finished.images / finished.seconds if finished.images else None,
+        precisions=finished.precisions,
+        peak=max((tally.peak for tally in finished.tallies), default=0),
+        seconds=dict(seconds),
+    )

@@ -1,0 +1,328 @@
+"""A job on a cluster: plan it, run what is missing, commit it.
+
+The result is a folder of parts, one a shard. What the driver keeps about it lies beside them, in
+`_foveate/`: which job it is, its plan, and a tally of every part. A job that was killed is so gone
+on with by whoever starts the same one again. `_SUCCESS` comes last and says that all parts are
+there; until then the folder is not a result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from foveate import files
+from foveate.catalog import Entry
+from foveate.errors import ClusterError, SettingsError
+from foveate.predictions import COMMITTED
+from foveate.spark.plan import Shard, plan_shards, read_plan, write_plan
+from foveate.spark.worker import META, REFUSED, Job, Tally, run_shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+JOB_FILE = f"{META}/job.json"
+SECONDS_BETWEEN_NEWS = 0.3
+READERS = 16
+"""Small files that are read from a blob store at once."""
+
+_SENTENCE = re.compile(r"(?:ClusterError|SettingsError|BackboneError|ModelFileError): (.+)")
+
+Progress = Callable[[int, int], None]
+"""Told about how many images are done, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job whose parts are all there.
+
+    Attributes:
+        job: which one.
+        shards: ids, in the order of their images.
+        tallies: of all shards, in the same order.
+        images: how many this run did; the others an earlier one had done.
+        seconds: that the cluster worked for them.
+    """
+
+    job: Job
+    shards: tuple[str, ...]
+    tallies: tuple[Tally, ...]
+    images: int
+    seconds: float
+
+    @property
+    def all_images(self) -> int:
+        """Files in all parts."""
+        return sum(tally.images for tally in self.tallies)
+
+    @property
+    def refused(self) -> int:
+        """Files that could not be used."""
+        return sum(tally.refused for tally in self.tallies)
+
+    @property
+    def predicted(self) -> Counter[str]:
+        """Images by predicted label."""
+        counts: Counter[str] = Counter()
+        for tally in self.tallies:
+            counts.update(tally.predicted)
+        return counts
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What the workers computed in; more than one where they differ."""
+        return tuple(sorted({tally.precision for tally in self.tallies}))
+
+
+def run_job(
+    session: SparkSession,
+    job: Job,
+    entries: Sequence[Entry],
+    onnx_bytes: bytes,
+    *,
+    storage_options: Mapping[str, Mapping[str, str]],
+    progress: Progress | None = None,
+) -> Finished:
+    """Do what is missing of a job, and commit it.
+
+    Args:
+        session: of the cluster.
+        job: what to do with every shard; where its plan lies is decided here.
+        entries: the files, in the order in which their rows come.
+        onnx_bytes: the classifier or the backbone, which travels once to every executor.
+        storage_options: what the workers open URLs with; not shown in any log.
+        progress: told how far it is.
+
+    Raises:
+        SettingsError: the folder of the result holds something else.
+        ClusterError: the cluster failed, or its parts cannot be seen from here.
+    """
+    known = _known_job(job)
+    earlier = list(read_plan(known["plan"], known["shards"])) if known else []
+    shards = plan_shards(
+        entries, key=job.key, cores=session.sparkContext.defaultParallelism, earlier=earlier
+    )
+    job = _keep_plan(job, shards, known if shards == earlier else {})
+    there = _names(job.out)
+    pending = [
+        index
+        for index, shard in enumerate(shards)
+        if not {_below(job, job.part(shard.id)), _below(job, job.tally(shard.id))} <= there
+    ]
+    if pending and COMMITTED in there:
+        files.remove(files.join(job.out, COMMITTED))
+    start = time.perf_counter()
+    sizes = [len(shards[index].entries) for index in pending]
+    fresh = _run(session, job, pending, onnx_bytes, storage_options, len(entries), sizes, progress)
+    seconds = time.perf_counter() - start
+    ids = tuple(shard.id for shard in shards)
+    tallies = _all_tallies(job, ids, fresh)
+    finished = Finished(job, ids, tallies, sum(tally.images for tally in fresh), seconds)
+    _commit(finished, rows=len(entries))
+    return finished
+
+
+def _run(
+    session: SparkSession,
+    job: Job,
+    pending: Sequence[int],
+    onnx_bytes: bytes,
+    storage_options: Mapping[str, Mapping[str, str]],
+    total: int,
+    sizes: Sequence[int],
+    progress: Progress | None,
+) -> list[Tally]:
+    """Run some shards, one a task."""
+    if not pending:
+        return []
+    context = session.sparkContext
+    network = context.broadcast(onnx_bytes)
+    indices = list(pending)
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow
+        from pyspark import TaskContext
+
+        task = TaskContext.get()
+        cores = task.cpus() if task is not None else 1
+        files.use_storage_options(storage_options)
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                tally = run_shard(job, indices[number], network.value, cores)
+                yield pyarrow.RecordBatch.from_pydict({"tally": [tally.to_json()]})
+
+    # `range` gives every task exactly one shard, whatever their number.
+    frame = session.range(0, len(indices), 1, len(indices)).mapInArrow(work, "tally string")
+    group = f"foveate-{job.network[:8]}-{time.monotonic_ns()}"
+
+    def collect() -> list[Any]:
+        context.setJobGroup(group, f"foveate {job.kind}", interruptOnCancel=True)
+        return frame.collect()
+
+    done_before = total - sum(sizes)
+    from pyspark import inheritable_thread_target
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(inheritable_thread_target(session)(collect))
+        try:
+            while not future.done():
+                time.sleep(SECONDS_BETWEEN_NEWS)
+                if progress is not None:
+                    share = _tasks_done(session, group) / len(indices)
+                    progress(done_before + int(share * sum(sizes)), total)
+            rows = future.result()
+        except KeyboardInterrupt:
+            context.cancelJobGroup(group)
+            raise
+        except Exception as error:
+            raise ClusterError(_in_a_sentence(error)) from error
+        finally:
+            network.unpersist()
+    if progress is not None:
+        progress(total, total)
+    return [Tally.from_json(row["tally"]) for row in rows]
+
+
+def _tasks_done(session: SparkSession, group: str) -> int:
+    tracker = session.sparkContext.statusTracker()
+    done = 0
+    for number in tracker.getJobIdsForGroup(group):
+        found = tracker.getJobInfo(number)
+        for stage in found.stageIds if found else ():
+            info = tracker.getStageInfo(stage)
+            done += info.numCompletedTasks if info else 0
+    return done
+
+
+def _in_a_sentence(error: Exception) -> str:
+    """What a person can do about a failure of Spark."""
+    text = str(error)
+    if found := _SENTENCE.search(text):
+        return found[1]
+    if "No module named 'foveate'" in text or ("foveate" in text and "ModuleNotFound" in text):
+        return (
+            "The workers have no foveate. Give the target a `python` where it is installed, or an "
+            "`environment` that `foveate target pack` made; `foveate target check` tells more."
+        )
+    causes = [
+        line.strip()
+        for line in text.splitlines()
+        if re.match(r"\s*(?:\w+\.)*\w*(?:Error|Exception)\b", line)
+    ]
+    cause = causes[-1] if causes else text.strip().partition("\n")[0]
+    return (
+        f"The cluster could not do it: {cause[:500]}. What is done is kept: the same command goes "
+        "on from here; with --debug it shows all that Spark says."
+    )
+
+
+def _known_job(job: Job) -> dict[str, Any]:
+    """What an earlier start left; nothing where there was none.
+
+    Raises:
+        SettingsError: the folder holds another job's result, or other files.
+    """
+    path = files.join(job.out, JOB_FILE)
+    if not files.exists(path):
+        if files.is_folder(job.out) and any(True for _ in files.list_files(job.out)):
+            raise SettingsError(
+                f"‘{job.out}’ is not empty and not a result of foveate. Name another folder."
+            )
+        return {}
+    try:
+        known = json.loads(files.read_bytes(path))
+        found, plan, count = known["key"], known["plan"], known["shards"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingsError(f"‘{path}’ cannot be read. Name another folder.") from None
+    if found != job.key:
+        raise SettingsError(
+            f"‘{job.out}’ holds what another classifier or other settings gave. Name another "
+            "folder, or remove this one."
+        )
+    return {"plan": files.join(job.out, plan), "shards": int(count)}
+
+
+def _keep_plan(job: Job, shards: Sequence[Shard], known: Mapping[str, Any]) -> Job:
+    """Write the plan, unless it is the known one; the job that knows where it is."""
+    if known:
+        return replace(job, plan=known["plan"])
+    plan = f"{META}/plan-{files.digest(''.join(shard.id for shard in shards).encode())[:16]}"
+    job = replace(job, plan=files.join(job.out, plan))
+    write_plan(job.plan, shards)
+    content = {
+        "key": job.key,
+        "plan": plan,
+        "shards": len(shards),
+        "kind": job.kind,
+        "root": job.root,
+    }
+    files.write_anywhere(
+        files.join(job.out, JOB_FILE), json.dumps(content, ensure_ascii=False).encode()
+    )
+    return job
+
+
+def _names(folder: str) -> set[str]:
+    if not files.exists(folder):
+        return set()
+    return {entry.relative for entry in files.list_files(folder)}
+
+
+def _below(job: Job, path: str) -> str:
+    return path.removeprefix(job.out).lstrip("/")
+
+
+def _all_tallies(job: Job, ids: Sequence[str], fresh: Sequence[Tally]) -> tuple[Tally, ...]:
+    """The tallies of all shards, those of earlier runs read from where they lie."""
+    by_shard = {tally.shard: tally for tally in fresh}
+    missing = [shard for shard in ids if shard not in by_shard]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda shard: files.read_bytes(job.tally(shard)), missing)
+        by_shard |= {
+            shard: Tally.from_json(text) for shard, text in zip(missing, found, strict=True)
+        }
+    return tuple(by_shard[shard] for shard in ids)
+
+
+def _commit(finished: Finished, *, rows: int) -> None:
+    """Check that nothing is missing, remove what is not of this plan, and say that it is whole.
+
+    Raises:
+        ClusterError: a part is missing, or rows are.
+    """
+    job = finished.job
+    there = _names(job.out)
+    wanted = {_below(job, job.part(shard)) for shard in finished.shards}
+    if missing := wanted - there:
+        raise ClusterError(
+            f"{len(missing)} of {len(wanted)} parts are not in ‘{job.out}’ as this machine sees "
+            "it: the workers have written to disks of their own. Give --out a URL, or a folder "
+            "that all of them share."
+        )
+    if finished.all_images != rows:
+        raise ClusterError(
+            f"{rows} files were to be done, but the parts hold {finished.all_images}. Remove "
+            f"‘{job.out}’ and start again; please report it."
+        )
+    known = {*wanted, *(_below(job, job.tally(shard)) for shard in finished.shards)}
+    known |= {f"{REFUSED}/part-{shard}.parquet" for shard in finished.shards}
+    plan = _below(job, job.plan)
+    for name in sorted(there - known - {JOB_FILE, COMMITTED}):
+        if not name.startswith(f"{plan}/"):
+            files.remove(files.join(job.out, name))
+    content = {
+        "kind": job.kind,
+        "network": job.network,
+        "images": finished.all_images,
+        "refused": finished.refused,
+        "parts": [f"part-{shard}{job.suffix}" for shard in finished.shards],
+        "foveate": job.foveate,
+    }
+    files.write_anywhere(files.join(job.out, COMMITTED), json.dumps(content).encode())

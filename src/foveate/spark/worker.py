@@ -1,0 +1,297 @@
+"""What a worker does: the images of a shard become a part of the result, and a tally.
+
+It runs foveate's own pipeline on the cores that Spark gave the task. The part goes straight from
+here to where the result is wanted; only the tally goes through Spark. A part appears whole or not
+at all, under a name that the shard decides: done twice, it is still there once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import socket
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from foveate import __version__, files
+from foveate.catalog import Facts, ImageRow, catalog_table
+from foveate.classifier import Classifier
+from foveate.errors import ClusterError
+from foveate.features import Extraction, as_arrow, threads
+from foveate.image import Limits, Resize
+from foveate.predictions import Predictions, to_table, write_table
+from foveate.runtime import Network, Precision, RuntimeName, open_network
+from foveate.spark.plan import Shard, read_shard
+
+Kind = Literal["score", "featurize", "prepare"]
+
+META = "_foveate"
+"""Folder of a result for what is not the result; Spark and Arrow skip names with an underscore."""
+
+REFUSED = "_refused"
+NAMED = 5
+"""Refused images that a tally names; all of them are in the result."""
+
+_loaded: dict[tuple[object, ...], Network | Classifier] = {}
+"""The network of this process, compiled: Spark keeps its Python workers from task to task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done with every shard.
+
+    Attributes:
+        kind: score: predictions; featurize: features for people; prepare: features with all that
+            training needs to know of an image.
+        out: folder of the result, a local path or URL.
+        suffix: of its parts.
+        root: where the images are.
+        plan: folder of the plan.
+        network: SHA-256 of the classifier (score) or of the backbone.
+        dimension: features an image.
+        resize: how an image becomes pixels.
+        limits: the largest image to accept.
+        precision: what the network computes in.
+        runtime: what runs it.
+        foveate: version of the driver.
+    """
+
+    kind: Kind
+    out: str
+    suffix: str
+    root: str
+    plan: str
+    network: str
+    dimension: int
+    resize: Resize
+    limits: Limits
+    precision: Precision
+    runtime: RuntimeName
+    foveate: str = __version__
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits for everything but the files that a result depends on."""
+        values = asdict(self)
+        for name in ("out", "root", "plan", "foveate"):
+            del values[name]
+        return files.digest(json.dumps(values, sort_keys=True).encode())[:16]
+
+    def into(self, out: str) -> Job:
+        """The same with its result in a folder."""
+        return replace(self, out=out)
+
+    def part(self, shard: str) -> str:
+        """Where the part of a shard is."""
+        return files.join(self.out, f"part-{shard}{self.suffix}")
+
+    def tally(self, shard: str) -> str:
+        """Where its tally is."""
+        return files.join(self.out, f"{META}/tallies/{shard}.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What came of a shard.
+
+    Attributes:
+        shard: its id.
+        images: files in it.
+        refused: those of them that could not be used.
+        named: path and reason of the first few of these.
+        predicted: images by predicted label (score).
+        confidence: sum of the probabilities of the predicted labels (score).
+        precision: what the network computed in.
+        seconds: on the worker.
+        worker: host and process.
+        peak: bytes of memory that the process held at most so far.
+    """
+
+    shard: str
+    images: int
+    refused: int
+    named: tuple[tuple[str, str], ...]
+    predicted: Mapping[str, int]
+    confidence: float
+    precision: str
+    seconds: float
+    worker: str
+    peak: int
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Tally:
+        """From text.
+
+        Raises:
+            ValueError: it is not a tally.
+        """
+        try:
+            found = json.loads(text)
+            named = tuple((str(path), str(reason)) for path, reason in found.pop("named"))
+            return cls(named=named, **found)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a tally: {error}") from None
+
+
+def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
+    """Do one shard of a job's plan.
+
+    Args:
+        job: what to do.
+        index: of the shard.
+        onnx_bytes: the classifier, or the backbone.
+        cores: threads that may compute.
+
+    Raises:
+        ClusterError: this worker has another version of foveate than the driver.
+        OSError: the plan cannot be read, or the part not written.
+    """
+    if job.foveate != __version__:
+        raise ClusterError(
+            f"The worker {socket.gethostname()} has foveate {__version__}, this machine has "
+            f"{job.foveate}. Install the same version on all of them."
+        )
+    start = time.perf_counter()
+    shard = read_shard(job.plan, index)
+    loaded = _load(job, onnx_bytes, cores)
+    network = loaded.network if isinstance(loaded, Classifier) else loaded
+    rows, features = _extract(job, shard, network, cores)
+    predicted: Counter[str] = Counter()
+    confidence = 0.0
+    if isinstance(loaded, Classifier):
+        predictions = _predict(loaded, rows, features)
+        table = to_table(predictions)
+        predicted.update(label for label in predictions.predicted if label is not None)
+        confidence = float(np.nansum(predictions.probability))
+    elif job.kind == "featurize":
+        table = _features_table(rows, features)
+        _write_refused(job, shard, rows)
+    else:
+        table = catalog_table(rows).append_column("features", _nullable(rows, features))
+    buffer = io.BytesIO()
+    if job.kind == "score":
+        write_table(table, buffer, job.suffix)
+    else:
+        # Floats gain nothing from a dictionary or from compression.
+        pq.write_table(
+            table, buffer, compression="none", use_dictionary=False, write_statistics=False
+        )
+    files.write_anywhere(job.part(shard.id), buffer.getvalue())
+    refused = [row for row in rows if row.facts.reason is not None]
+    tally = Tally(
+        shard=shard.id,
+        images=len(rows),
+        refused=len(refused),
+        named=tuple((row.path, str(row.facts.refusal)) for row in refused[:NAMED]),
+        predicted=dict(predicted),
+        confidence=confidence,
+        precision=network.precision,
+        seconds=time.perf_counter() - start,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+    files.write_anywhere(job.tally(shard.id), tally.to_json().encode())
+    return tally
+
+
+def _load(job: Job, onnx_bytes: bytes, cores: int) -> Network | Classifier:
+    key = (job.kind == "score", job.network, job.precision, job.runtime, job.resize, cores)
+    if key not in _loaded:
+        _loaded.clear()
+        workers = threads(job.root, cores)
+        _loaded[key] = (
+            Classifier(onnx_bytes, precision=job.precision, runtime=job.runtime, workers=workers)
+            if job.kind == "score"
+            else open_network(
+                onnx_bytes,
+                resolution=job.resize.resolution,
+                precision=job.precision,
+                runtime=job.runtime,
+                workers=workers,
+            )
+        )
+    return _loaded[key]
+
+
+def _extract(
+    job: Job, shard: Shard, network: Network, cores: int
+) -> tuple[list[ImageRow], NDArray[np.float32]]:
+    """A row an image, and the features (n, d) of those that were not refused."""
+    extraction = Extraction(job.limits, network, job.resize)
+    found: list[Facts] = []
+    features: list[NDArray[np.float32]] = []
+    for batch in extraction.batches(shard.entries, threads(job.root, cores)):
+        for facts, values in batch:
+            found.append(facts)
+            if values is not None:
+                features.append(values)
+    rows = [ImageRow(entry, facts) for entry, facts in zip(shard.entries, found, strict=True)]
+    return rows, np.stack(features) if features else np.zeros((0, job.dimension), np.float32)
+
+
+def _predict(
+    classifier: Classifier, rows: Sequence[ImageRow], features: NDArray[np.float32]
+) -> Predictions:
+    probabilities = np.full((len(rows), len(classifier.labels)), np.nan, np.float32)
+    read = [row.facts.reason is None for row in rows]
+    probabilities[read] = classifier.probabilities(features)
+    return Predictions(
+        labels=classifier.labels,
+        paths=tuple(row.path for row in rows),
+        known=tuple(row.entry.label for row in rows),
+        probabilities=probabilities,
+        errors=tuple(row.facts.refusal for row in rows),
+        model=classifier.id,
+    )
+
+
+def _features_table(rows: Sequence[ImageRow], features: NDArray[np.float32]) -> pa.Table:
+    read = [row for row in rows if row.facts.reason is None]
+    return pa.table(
+        {
+            "id": pa.array([row.facts.id for row in read], pa.string()),
+            "path": pa.array([row.path for row in read], pa.string()),
+            "label": pa.array([row.entry.label for row in read], pa.string()),
+            "features": as_arrow(features),
+        }
+    )
+
+
+def _nullable(rows: Sequence[ImageRow], features: NDArray[np.float32]) -> pa.Array:
+    """The features of all rows, zeros where the image was refused: its `status` says so."""
+    every = np.zeros((len(rows), features.shape[1]), np.float32)
+    every[[row.facts.reason is None for row in rows]] = features
+    return as_arrow(every)
+
+
+def _write_refused(job: Job, shard: Shard, rows: Sequence[ImageRow]) -> None:
+    """Features have no place for an image without any: those are listed beside them."""
+    refused = [row for row in rows if row.facts.reason is not None]
+    path = files.join(job.out, f"{REFUSED}/part-{shard.id}.parquet")
+    if not refused:
+        files.remove(path)  # an earlier attempt may have met a network drive that did not answer
+        return
+    buffer = io.BytesIO()
+    table = pa.table(
+        {
+            "path": pa.array([row.path for row in refused], pa.string()),
+            "label": pa.array([row.entry.label for row in refused], pa.string()),
+            "error": pa.array([row.facts.refusal for row in refused], pa.string()),
+        }
+    )
+    pq.write_table(table, buffer)
+    files.write_anywhere(path, buffer.getvalue())

@@ -1,0 +1,229 @@
+"""A network refined on a real cluster: two processes, one result, on record here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cluster import Cluster
+
+from foveate.classifier import load_classifier
+from foveate.errors import ClusterError, SettingsError
+from foveate.history import artifact, find_place, find_run, list_runs
+from foveate.history.outbox import waiting
+from foveate.history.tracking import connected
+from foveate.predictions import read_predictions
+from foveate.spark import readiness, refining
+from foveate.spark.readiness import Job
+from foveate.targets import Target
+
+LOST = """An exception was thrown from the Python worker. Please see the stack trace below.
+Traceback (most recent call last):
+  File "distributor.py", line 500, in _execute_command
+    raise RuntimeError(
+RuntimeError: Command ['python', '-m', 'pyspark.ml.torch'] failed with return code 1.
+ The task output is included below: Traceback (most recent call last):
+  File "train.py", line 8, in <module>
+    output = fn(*args, **kwargs)
+{cause}
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+train.py FAILED
+"""
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("foveate.errors.BackboneError: No ‘x’ here. Add it.", "No ‘x’ here. Add it."),
+        ("ValueError: 3 is too many", "lost the work: ValueError: 3 is too many"),
+        ("[rank1]: RuntimeError: Connection closed by peer", "Connection closed by peer"),
+        ("ModuleNotFoundError: No module named 'torch'", "have no ‘torch’. Install foveate[refine"),
+        ("Signal 9 (SIGKILL) received by PID 7", "memory was short"),
+        ("", "lost the work: An exception was thrown"),
+    ],
+)
+def test_errors_there_are_sentences_here(cause: str, said: str) -> None:
+    found = refining.sentence(LOST.replace("{cause}", cause))
+    assert said in found
+    assert "Traceback" not in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("values", "cpus"),
+    [
+        ({}, None),
+        ({"cores": 4}, "4"),
+        ({"cores": 4, "conf": {"spark.executor.resource.gpu.amount": "2"}}, "2"),
+        ({"cores": 1, "conf": {"spark.executor.resource.gpu.amount": "2"}}, "1"),
+        ({"cores": 4, "conf": {"spark.task.cpus": "3"}}, "3"),
+    ],
+)
+def test_a_process_has_the_cores_of_its_executor(values: dict[str, Any], cpus: str | None) -> None:
+    target = refining._one_task_an_executor(Target.model_validate(values))
+    assert target.conf.get("spark.task.cpus") == cpus
+
+
+def session_of(cores: int, executors: int, **conf: str) -> Any:
+    known = {f"spark.{name.replace('_', '.')}": value for name, value in conf.items()}
+    status = SimpleNamespace(size=lambda: executors + 1)
+    java = SimpleNamespace(sc=lambda: SimpleNamespace(getExecutorMemoryStatus=lambda: status))
+    return SimpleNamespace(
+        sparkContext=SimpleNamespace(
+            defaultParallelism=cores, getConf=lambda: known, _jsc=java, master="spark://x:1"
+        )
+    )
+
+
+GPUS = {"task_resource_gpu_amount": "1", "executor_resource_gpu_amount": "2"}
+
+
+@pytest.mark.parametrize(
+    ("cores", "executors", "conf", "device", "expected"),
+    [
+        (2, 2, {}, "auto", (2, False)),
+        (16, 4, {"task_cpus": "4"}, "auto", (4, False)),
+        (3, 1, {"task_cpus": "4"}, "cpu", (1, False)),
+        (16, 4, {"task_cpus": "2", **GPUS}, "auto", (8, True)),
+        (16, 4, {**GPUS}, "cuda", (8, True)),  # two a machine, whatever its cores
+        (3, 2, {**GPUS}, "cuda", (3, True)),
+        (16, 4, {**GPUS}, "cpu", (16, False)),
+    ],
+)
+def test_as_many_processes_as_places(
+    cores: int, executors: int, conf: dict[str, str], device: str, expected: tuple[int, bool]
+) -> None:
+    assert refining._places(session_of(cores, executors, **conf), device) == expected
+
+
+@pytest.mark.parametrize(("device", "said"), [("cuda", "no GPUs"), ("cuda:1", "single GPU")])
+def test_gpus_that_nobody_hands_out(device: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        refining._places(session_of(2, 2), device)
+
+
+def test_only_what_is_for_people_is_shown() -> None:
+    shown = StringIO()
+    stream = refining._OnlyOurs(shown, quiet=False)
+    stream.write("W1121 torchrun says something\n")
+    stream.write(f"{refining.OURS}refine: 40 of 80\nnoise\n")
+    assert shown.getvalue() == "refine: 40 of 80\n"
+    refining._OnlyOurs(shown, quiet=True).write(f"{refining.OURS}refine: 80 of 80\n")
+    assert shown.getvalue() == "refine: 40 of 80\n"
+
+
+@pytest.fixture
+def job(patterns: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setattr(readiness, "find_spec", lambda _: object())  # torch and the like
+    monkeypatch.setenv("FOVEATE_HISTORY", "off")
+    return Job(str(patterns), "p", "{}", "efficientnet-lite0", "run", "m.onnx", "m.html")
+
+
+def test_a_worker_that_has_everything(job: Job) -> None:
+    assert readiness._problem(job) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": "0.0.1"}, "and this machine 0.0.1"),
+        ({"source": "/nowhere/photos"}, "does not see ‘/nowhere/photos’"),
+        ({"source": "nothing://a/b"}, "cannot read ‘nothing://a/b’"),
+        ({"backbone": "resnet999"}, "FOVEATE_BACKBONES"),
+    ],
+)
+def test_what_a_worker_lacks(change: dict[str, str], said: str, job: Job) -> None:
+    problem = readiness._problem(replace(job, **change))  # type: ignore[arg-type]
+    assert said in problem
+    assert problem.startswith("The worker ")
+
+
+def test_a_worker_without_pytorch(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "find_spec", lambda name: None if name == "torch" else name)
+    assert "has no torch. To refine there" in readiness._problem(job)
+
+
+def test_a_folder_is_known_by_its_mark(job: Job, tmp_path: Path) -> None:
+    with readiness._marked(str(tmp_path / "cache")) as mark:
+        (batch,) = readiness._look(job, mark, iter(()))
+        assert batch.to_pylist() == [{"problem": "", "shares": True}]
+        (batch,) = readiness._look(job, mark.replace("cache", "other"), iter(()))
+        assert batch.to_pylist() == [{"problem": "", "shares": False}]
+    assert list((tmp_path / "cache").iterdir()) == []
+    (tmp_path / "file").touch()
+    with readiness._marked(str(tmp_path / "file" / "cache")) as mark:
+        assert mark == ""
+
+
+def test_a_problem_on_one_worker_is_enough(job: Job, tmp_path: Path) -> None:
+    rows = [SimpleNamespace(problem="", shares=True), SimpleNamespace(problem="", shares=False)]
+    tasks = SimpleNamespace(mapInArrow=lambda *_, **__: SimpleNamespace(collect=lambda: rows))
+    session: Any = SimpleNamespace(range=lambda *_: tasks)
+    cached = replace(job, cache=str(tmp_path))
+    assert not readiness.look_at_all(session, 2, cached)
+    rows[1].shares = True
+    assert readiness.look_at_all(session, 2, cached)
+    rows[0].problem = "The worker w has no disk."
+    with pytest.raises(ClusterError, match="has no disk"):
+        readiness.look_at_all(session, 2, cached)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_two_workers_refine_together(
+    free_cluster: Cluster, patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="needs the [refine] extra")
+    pytest.importorskip("timm", reason="needs the [refine] extra")
+    monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path / "history"))
+    storage = tmp_path / "storage"
+    (tmp_path / "foveate.toml").write_text(free_cluster.toml(storage=str(storage)))
+    words = [sys.executable, "-m", "foveate", "train", str(patterns), "--target", "here", "--json"]
+    words += ["--classifier", "dnn", "--epochs", "2", "--resolution", "64", "--out", "m.onnx"]
+    words += ["--set", "minibatch=8", "--set", "precision=float32"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert "2 processes of the cluster refine together." in done.stderr
+    assert "do not share" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (result["processes"], result["target"]) == (2, "here")
+    assert result["accuracy"] > 0.6
+    assert result["model"] == "m.onnx"
+    classifier = load_classifier(tmp_path / "m.onnx")
+    assert classifier.predict(patterns / "dots" / "0.png").label == "dots"
+    assert "<html" in (tmp_path / "m.html").read_text()
+    # What a killed training goes on from was in the shared folder, and is not needed any more.
+    assert list((storage / "cache" / "sources").glob("*/refine/*.pt")) == []
+    assert list((storage / "cache" / "features").iterdir())
+
+    place = find_place()
+    assert place is not None
+    deadline = time.monotonic() + 60
+    while waiting(place.outbox) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run = find_run(list_runs(place), "last")
+    assert (run.status, run.name) == ("finished", result["run"])
+    assert run.settings["target"] == "here"
+    assert run.tags["cluster.processes"] == "2"
+    assert run.metrics["accuracy"] == pytest.approx(result["accuracy"])
+    losses = [epoch["loss"] for epoch in result["refinement"]["learning"]]
+    assert run.mlflow_id is not None
+    with connected(place, patient=True) as client:
+        points = client.get_metric_history(run.mlflow_id, "epoch.loss")
+    assert [point.value for point in sorted(points, key=lambda p: p.step)] == pytest.approx(losses)
+    predictions = read_predictions(artifact(place, run, "predictions.parquet"))
+    assert len(predictions.paths) == sum(one["n"] for one in result["per_class"].values())
+    there = json.loads(artifact(place, run, "result.json").read_text())
+    assert there["per_class"] == result["per_class"]
