@@ -19,6 +19,8 @@ from benchmarks import (
     refine,
     scale,
     serve,
+    spark_race,
+    spark_scale,
     speed,
     start,
     tune,
@@ -37,6 +39,8 @@ BENCHMARKS = {
     "tune": tune.main,
     "serve": serve.main,
     "int8": int8.main,
+    "spark": spark_race.main,
+    "spark_scale": spark_scale.main,
 }
 
 

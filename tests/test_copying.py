@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import errno
 import io
 import os
@@ -26,7 +27,7 @@ from foveate.copying.remote import MOST_PARTS, RemoteStore, part_size
 from foveate.copying.stores import open_store, refuse_unsafe
 
 if TYPE_CHECKING:
-    from stores import Opened
+    from stores import Endpoint, Opened
 
 pytest_plugins = ("stores",)
 
@@ -350,6 +351,7 @@ def test_a_cache_that_cannot_be_written_is_said(
         ("", "out", "Name a folder"),
         ("nonsense://a", "out", "no kind of store called ‘nonsense://’"),
         ("source", "s3://", "names no container or bucket"),
+        ("source", "https://host/folder/?sig=secret", "to ‘https://host/folder/’: the web is for"),
         ("memory://nowhere", "out", "is not there"),
         ("memory://full", "memory://full", "onto itself"),
         ("memory://full", "memory://full/a", "inside"),
@@ -527,7 +529,7 @@ def test_a_source_that_changes_meanwhile_is_read_again(
     reading = LocalStore.read
     changed: list[str] = []
 
-    def read(store: LocalStore, address: str) -> Iterator[bytes]:
+    def read(store: LocalStore, address: str, size: int | None = None) -> Iterator[bytes]:
         for chunk in reading(store, address):
             yield chunk
             if address == str(path) and not changed:
@@ -574,9 +576,15 @@ class AnswerError(Exception):
         self.status_code = status
 
 
+class NoCredentialsError(Exception):
+    pass
+
+
 @pytest.mark.parametrize(
     ("error", "transient", "words"),
     [
+        (NoCredentialsError(), False, "no credentials for it"),
+        (ValueError("Must provide a connection_string with credentials!!"), False, "--target"),
         (AnswerError(503, "Server busy.\nRequestId:1"), True, "Server busy"),
         (AnswerError(429), True, "x"),
         (AnswerError(404, "The specified container does not exist."), False, "container does not"),
@@ -646,13 +654,6 @@ def draw_files(folder: Path) -> Path:
 @pytest.mark.slow
 def test_round_trip_through_real_stores(tmp_path: Path, abfs: Opened, s3: Opened) -> None:
     source = draw_files(tmp_path / "source")
-    write(source, {"back\\slash.jpg": b"1"})
-    assert copy(str(source), f"{s3.url}/all").complete
-    copied = copy(str(source), f"{abfs.url}/all")
-    assert [one.path for one in copied.failed] == ["back\\slash.jpg"]
-    assert "cannot hold the name" in copied.failed[0].reason
-    (source / "back\\slash.jpg").unlink()
-
     ways = [str(source), f"{abfs.url}/a b#/c%20d", f"{s3.url}/e", str(tmp_path / "back")]
     for start, end in pairwise(ways):
         copied = copy(start, end)
@@ -661,6 +662,17 @@ def test_round_trip_through_real_stores(tmp_path: Path, abfs: Opened, s3: Opened
             201, sum(len(data) for data in contents(source).values())
         )  # fmt: skip
         assert numbers(copy(start, end)) == (201, 0, 201, 0)
+    assert contents(tmp_path / "back") == contents(source)
+
+
+@pytest.mark.slow
+def test_a_name_that_azure_would_change(tmp_path: Path, abfs: Opened, s3: Opened) -> None:
+    source = write(tmp_path / "source", {"back\\slash.jpg": b"1", "question?and#.jpg": b"2"})
+    copied = copy(str(source), f"{abfs.url}/all")
+    assert len(copied.failed) == 2
+    assert all("cannot hold the name" in one.reason for one in copied.failed)
+    assert copy(str(source), f"{s3.url}/all").complete
+    assert copy(f"{s3.url}/all", str(tmp_path / "back")).complete
     assert contents(tmp_path / "back") == contents(source)
 
 
@@ -700,7 +712,9 @@ def test_the_stores_own_md5_saves_reading_back(
     read: list[str] = []
     reading = RemoteStore.read
     monkeypatch.setattr(
-        RemoteStore, "read", lambda self, address: read.append(address) or reading(self, address)
+        RemoteStore,
+        "read",
+        lambda self, address, size: read.append(address) or reading(self, address, size),
     )
     assert copy(str(source), f"{opened.url}/x").complete
     for path in own_cache.rglob("*.jsonl"):
@@ -724,7 +738,7 @@ def test_a_failed_upload_leaves_nothing(
     source = write(tmp_path / "source", {"large.tif": os.urandom(18 * 2**20), "a.jpg": b"a"})
     reading = LocalStore.read
 
-    def read(store: LocalStore, address: str) -> Iterator[bytes]:
+    def read(store: LocalStore, address: str, size: int | None = None) -> Iterator[bytes]:
         for number, chunk in enumerate(reading(store, address)):
             if number == 4:
                 raise OSError(errno.EIO, "Input/output error")
@@ -740,6 +754,21 @@ def test_a_failed_upload_leaves_nothing(
     assert filesystem.find(root) == [f"{root}/x/a.jpg"]
 
 
+@pytest.mark.slow
+def test_a_wrong_key(tmp_path: Path, azurite: Endpoint, source: Path) -> None:
+    fresh = azurite.fresh()
+    right = fresh.storage_options["connection_string"]
+    key = right.partition("AccountKey=")[2].partition(";")[0]
+    wrong = right.replace(key, base64.b64encode(b"wrong" * 10).decode())
+    from stores import in_use
+
+    with in_use({"abfs": {"connection_string": wrong}}):
+        with pytest.raises(CopyError, match=r"cannot be looked at: no permission\."):
+            copy(fresh.url, str(tmp_path / "out"))
+        with pytest.raises(CopyError, match=r"cannot be looked at: no permission\."):
+            copy(str(source), f"{fresh.url}/x")
+
+
 @large_bodies
 @pytest.mark.slow
 @pytest.mark.parametrize("store", ["abfs", "s3"])
@@ -750,5 +779,7 @@ def test_a_container_that_is_not_there(
     copied = copy(str(source), f"{store}://notthere/x")
     assert len(copied.failed) == 10
     assert "not" in copied.failed[0].reason
+    with pytest.raises(CopyError, match="Make that container or bucket first"):
+        copy(str(source / "cat" / "0.jpg"), f"{store}://notthere")
     with pytest.raises(CopyError, match="is not there"):
         copy(f"{store}://notthere/x", str(tmp_path / "out"))

@@ -21,6 +21,22 @@ FILE_NAME = "foveate.toml"
 OTHER_TABLES = ("targets",)
 """Tables of the file that are no settings; see `foveate.targets`."""
 
+_TARGET_TEMPLATE = """
+# Clusters to send work to, with `--target NAME`. Keep them below all settings.
+# `foveate target check county` proves that one can be used.
+#
+# [targets.county]
+# master = "spark://head:7077"
+# executors = 8
+# cores = 4
+# memory = "6g"
+# storage = "abfs://work@account.dfs.core.windows.net/foveate"
+#
+# [targets.county.storage_options.abfs]
+# account_name = "account"
+# account_key = "env:AZURE_STORAGE_KEY"
+"""
+
 
 class Settings(BaseModel):
     """The settings of a training.
@@ -227,7 +243,7 @@ def settings_template() -> str:
     ]
     for name, field in Settings.model_fields.items():
         lines += ["", f"# {field.description}", f"#{name} = {_as_toml(field.default)}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _TARGET_TEMPLATE
 
 
 def _as_toml(value: object) -> str:

@@ -20,7 +20,6 @@ from foveate.cli import refine as module
 from foveate.cli.processes import run_machines
 from foveate.cli.refine import (
     RefinedThere,
-    print_refined,
     refine,
     refine_on_target,
     result_paths,
@@ -155,9 +154,9 @@ def test_what_comes_back_is_written(
     assert (tmp_path / "m.onnx").read_bytes() == b"network"
     assert (tmp_path / "m.html").read_bytes() == b"<p>"
     assert not checkpoint.exists()
-    print_refined(made, as_json=False)
+    made.show(as_json=False)
     assert capsys.readouterr() == ("a table\n", "Note: b\n")
-    print_refined(made, as_json=True, quiet=True)
+    made.show(as_json=True, quiet=True)
     said = capsys.readouterr()
     assert json.loads(said.out) == {"accuracy": 0.5, "target": "county"}
     assert said.err == ""
@@ -178,7 +177,7 @@ def test_an_error_there_is_one_here_and_on_record(
 ) -> None:
     monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path))
     # Nobody takes it out of the outbox while the test looks.
-    monkeypatch.setattr("foveate.history.recording._spawn", lambda *_: None)
+    monkeypatch.setattr(sys.modules["foveate.history.recording"], "_spawn", lambda *_: None)
     with pytest.raises(TooFewImages, match="add some"):
         ask(Failed("TooFewImages", "add some"), monkeypatch, tmp_path)
     place = find_place()

@@ -24,7 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
 import pytest
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SECONDS_TO_START = 90.0
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 SMALL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 
 
@@ -44,7 +45,10 @@ class Cluster:
     Attributes:
         master: its address, `spark://…`.
         workers: process ids of the workers that were started and not killed.
+        shared: the one that the tests of this run share, while it runs.
     """
+
+    shared: ClassVar[Cluster | None] = None
 
     def __init__(self, folder: Path) -> None:
         from foveate.spark.java import find_java
@@ -245,7 +249,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster that all tests of this run share; see the top of this file for who may what."""
     pytest.importorskip("pyspark", reason="needs the [spark] extra")
     with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        Cluster.shared = running
         yield running
+    Cluster.shared = None
 
 
 @pytest.fixture
@@ -264,12 +270,14 @@ def free_cluster(cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def own_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
+def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
     """A cluster of two workers for one test, which may kill what it likes.
 
     The shared session is stopped, so that `open_session` opens one on this cluster.
     """
-    cluster.free()
+    pytest.importorskip("pyspark", reason="needs the [spark] extra")
+    if Cluster.shared is not None:
+        Cluster.shared.free()
     folder = tmp_path / "cluster"
     folder.mkdir()
     with running_cluster(folder) as running:
@@ -278,8 +286,8 @@ def own_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
 
 def _die_with_parent() -> None:
     """Let the kernel end a process whose parent was killed (Linux; elsewhere it stays)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(1, signal.SIGKILL)
 
 
 def _killed(candidates: Callable[[], list[psutil.Process]], remember: Callable[[], object]) -> int:

@@ -141,7 +141,7 @@ def test_what_cannot_be_done(
     )
     with pytest.raises(SettingsError, match="NOT_SET_ANYWHERE"):
         bulk.score(classifier, images, target=target, out=tmp_path / "out")
-    with pytest.raises(ClusterError, match="as this machine sees"):
+    with pytest.raises(ClusterError, match="does not see ‘memory://"):
         # Every process has a `memory://` of its own, as machines have disks of their own.
         bulk.score(classifier, images, target=cluster.target(), out="memory://of-its-own/out")
 

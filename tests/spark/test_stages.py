@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -140,6 +141,19 @@ def test_a_partition_without_spark(classifier: Classifier, paths: list[str | Non
     ]
     assert [index for index, one in enumerate(found) if one.error] == [7, 30, 62]
     assert str(found[62].error).startswith("empty: ")
+
+
+def test_a_partition_of_urls(classifier: Classifier, images: Path) -> None:
+    store = fsspec.filesystem("memory")
+    for n in range(9):
+        store.pipe_file(f"/stages/{n}.png", (images / "dots" / f"{n}.png").read_bytes())
+    urls: list[str | None] = [f"memory://stages/{n}.png" for n in range(10)]
+    work = Work(classifier.id, None, "auto", 2)
+    batches = run_partition([urls], work, Shipped(classifier.onnx_bytes), {"memory": {}})  # type: ignore[arg-type]
+    found = [one for batch in batches for one in batch]
+    ours = classifier.predict([images / "dots" / f"{n}.png" for n in range(9)])
+    assert [one.label for one in found] == [*(one.label for one in ours), None]
+    assert str(found[-1].error).startswith("unreadable: ")
 
 
 def test_what_a_store_says_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from dataclasses import asdict
@@ -73,6 +74,7 @@ def copy(
     from foveate.files import use_storage_options
     from foveate.targets import find_target
 
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)  # its pages come down to a sentence
     if target is not None:
         use_storage_options(find_target(target, None).opened_storage_options())
     with CopyBar(quiet=quiet) as progress:

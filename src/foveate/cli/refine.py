@@ -68,15 +68,14 @@ class RefinedThere:
     text: str
     remarks: str
 
-
-def print_refined(refined: RefinedThere, *, as_json: bool, quiet: bool = False) -> None:
-    """Print what a target made as `foveate train` prints what this machine made."""
-    if as_json:
-        print_json(refined.result)
-    else:
-        print(refined.text, end="")
-    if refined.remarks:
-        remark(refined.remarks.rstrip(), quiet=quiet)
+    def show(self, *, as_json: bool, quiet: bool = False) -> None:
+        """Print it as `foveate train` prints what this machine made."""
+        if as_json:
+            print_json(self.result)
+        else:
+            print(self.text, end="")
+        if self.remarks:
+            remark(self.remarks.rstrip(), quiet=quiet)
 
 
 def refine_on_target(

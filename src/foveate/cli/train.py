@@ -21,6 +21,7 @@ from foveate.cli.shared import (
     print_evaluation,
     print_training,
 )
+from foveate.files import is_url, write_anywhere
 
 if TYPE_CHECKING:
     from foveate.targets import Target
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 def train(
     source: options.SourceArgument,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="the classifier file [default: model.onnx; in a project models/RUN.onnx]",
+            help="the classifier file, a path or URL [default: model.onnx; in a project "
+            "models/RUN.onnx]",
             show_default=False,
         ),
     ] = None,
@@ -87,11 +89,16 @@ def train(
             "workers": workers,
         },
     )
-    check_can_write(out)
+    away = out is not None and is_url(out)
+    named = None if out is None or away else Path(out)
+    check_can_write(named)
     check_can_write(report)
     cluster = None if is_one_of_many() else choose_target(engine, target, project)
     if cluster is not None and settings.refines:
         from foveate.cli.refine import refine_on_target
+
+        if away:
+            raise SettingsError("A refined network comes back to this machine: --out is a file.")
 
         refined = refine_on_target(
             cluster,
@@ -99,7 +106,7 @@ def train(
             settings,
             name=target or "spark",
             project=project,
-            model=out,
+            model=named,
             report=report,
             limit=limit,
             sample=sample or 1.0,
@@ -127,16 +134,23 @@ def train(
                 engine=where,
                 progress=progress,
             )
-        model, beside = _where(training.name, None if out else project)
-        model, report = out or model, report or (out.with_suffix(".html") if out else beside)
-        training.save(model)
+        model, beside = _where(training.name, named, None if away else project)
+        report = report or beside
+        if away and out is not None:
+            write_anywhere(out, training.classifier.onnx_bytes)
+        else:
+            training.save(model)
         details = training_report(training, model=model, source=source)
         write_report(report, training.evaluation, training.predictions, details)
-        record.finish(training_outcome(training, details, model=model, report=report))
+        outcome = training_outcome(
+            training, details, model=None if away else model, report=report
+        )
+        record.finish(outcome)
     if as_json:
-        print_json(training_json(training, model=model, report=report))
+        result = training_json(training, model=model, report=report)
+        print_json(result | ({"model": out} if away else {}))
     else:
-        print_training(training, model, report)
+        print_training(training, str(out) if away else model, report)
     for note in training_notes(training):
         remark(f"Note: {note}", quiet=quiet)
     name_refused(training.prepared, quiet=quiet)
@@ -156,8 +170,10 @@ def _engine(cluster: Target | None) -> Iterator[Engine]:
             yield engine
 
 
-def _where(name: str, project: Path | None) -> tuple[Path, Path]:
-    """Model and report of a run, where nobody said where they go."""
+def _where(name: str, out: Path | None, project: Path | None) -> tuple[Path, Path]:
+    """Model and report of a run on this machine, given what the user named of them."""
+    if out is not None:
+        return out, out.with_suffix(".html")
     if project is None:
         return Path("model.onnx"), Path("model.html")
     return project / "models" / f"{name}.onnx", project / "reports" / f"{name}.html"

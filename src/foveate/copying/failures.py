@@ -28,6 +28,7 @@ _ERRNOS_FOR_GOOD = {
     errno.ENOSYS,
     errno.EROFS,
 }
+_NO_CREDENTIALS = {"ClientAuthenticationError", "CredentialUnavailableError", "NoCredentialsError"}
 _WORTH_ANOTHER_TRY = {408, 429}
 """Of the HTTP statuses that blame the request: too slow, too many."""
 
@@ -47,7 +48,7 @@ class WriteError(Exception):
 def is_transient(error: Exception) -> bool:
     """Whether trying again may help: the network failed, or the store was busy."""
     error = _root(error)
-    if isinstance(error, _FOR_GOOD):
+    if isinstance(error, _FOR_GOOD) or _lacks_credentials(error):
         return False
     if isinstance(error, OSError) and error.errno in _ERRNOS_FOR_GOOD:
         return False
@@ -62,6 +63,11 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, PermissionError) or _status(error) in (401, 403):
         return "no permission"
+    if _lacks_credentials(error):
+        return (
+            "there are no credentials for it; name them in [targets.NAME.storage_options] of "
+            "foveate.toml and add `--target NAME`, or put them where the store's own client looks"
+        )
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if isinstance(error, FileNotFoundError) and not isinstance(error.errno, int):
         text = "it is not there"  # such errors carry but the name
@@ -78,6 +84,11 @@ def _root(error: Exception) -> Exception:
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         return error.__cause__
     return error
+
+
+def _lacks_credentials(error: Exception) -> bool:
+    # adlfs says so in a ValueError.
+    return type(error).__name__ in _NO_CREDENTIALS or "with credentials" in str(error)
 
 
 def _status(error: Exception) -> int | None:

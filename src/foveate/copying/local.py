@@ -62,7 +62,11 @@ class LocalStore:
         if Path(relative).as_posix() != relative or Path(relative).is_absolute():
             raise CopyError(f"‘{printable(relative)}’ is not a name that a folder can hold")
 
-    def read(self, address: str) -> Iterator[bytes]:
+    def read(
+        self,
+        address: str,
+        size: int | None = None,  # noqa: ARG002 - other stores like to know
+    ) -> Iterator[bytes]:
         """The contents of a file in chunks."""
         with Path(address).open("rb") as file:
             while chunk := file.read(CHUNK):

@@ -42,6 +42,8 @@ def make_plan(source: str, out: str, limit: int | None) -> Plan:
     Raises:
         CopyError: there is nothing to copy, or not from there to there.
     """
+    if out.lower().startswith(("http://", "https://")):
+        raise CopyError(f"Nothing can be copied to ‘{shown(out)}’: the web is for reading only.")
     start, end = open_store(source), open_store(out)
     kind = _asked(start, start.kind)
     if kind is None:

@@ -108,8 +108,13 @@ class Store(Protocol):
             CopyError: it cannot hold that name.
         """
 
-    def read(self, address: str) -> Iterator[bytes]:
-        """The contents of a file in chunks of at most `CHUNK` bytes."""
+    def read(self, address: str, size: int | None = None) -> Iterator[bytes]:
+        """The contents of a file in chunks of at most `CHUNK` bytes.
+
+        Args:
+            address: what the store calls it.
+            size: bytes, if known.
+        """
 
     def create(self, relative: str, size: int | None, mark: str) -> AbstractContextManager[NewFile]:
         """A new file, which is given up when the context ends by an error.

@@ -102,7 +102,10 @@ class Transfer:
             try:
                 if job.file.size is None:  # as a web page lists files
                     job = self._looked_at(job)
-                return None if self._is_right(job) else self._copy(job, told)
+                if self._is_right(job):
+                    return None
+                job = replace(job, there=None)  # from here on nobody knows what is there
+                return self._copy(job, told)
             except Stopped:
                 raise
             except Exception as error:
@@ -136,14 +139,14 @@ class Transfer:
         if trusted and same_source:
             ours, md5 = trusted, None
         else:
-            ours, md5 = self._digests(self.source.read(file.address))
+            ours, md5 = self._digests(self.source.read(file.address, file.size))
         if (trusted and same_target and trusted == ours) or (
             self.verify == "auto" and md5 is not None and md5 == there.md5
         ):
             right = True
         else:
             with writing():
-                right = self._digests(self.target.read(there.address))[0] == ours
+                right = self._digests(self.target.read(there.address, there.size))[0] == ours
         if right:
             self.journal.add(job.relative, Record(file.stamp, there.stamp, ours))
         return right
@@ -171,7 +174,7 @@ class Transfer:
         return size
 
     def _read(self, file: Stored) -> Iterator[bytes]:
-        for chunk in self.source.read(file.address):
+        for chunk in self.source.read(file.address, file.size):
             if self.stop.is_set():
                 raise Stopped
             yield chunk

@@ -5,11 +5,12 @@ ONNX nodes, so that a classifier file needs neither scikit-learn nor a pickle.
 """
 
 from .export import head_nodes
-from .head import Head, HeadKind, fit_head
+from .head import Head, HeadKind, encode, fit_head, rows_to_search, weights_of
 from .last_layer import LastLayer, head_of_last_layer
 from .linear import LinearSVM, LogisticRegression
 from .norm import unit_rows
 from .search import C_GRID, SearchPoint
+from .trees import Tree, TreeForest
 
 __all__ = [
     "C_GRID",
@@ -19,8 +20,13 @@ __all__ = [
     "LinearSVM",
     "LogisticRegression",
     "SearchPoint",
+    "Tree",
+    "TreeForest",
+    "encode",
     "fit_head",
     "head_nodes",
     "head_of_last_layer",
+    "rows_to_search",
     "unit_rows",
+    "weights_of",
 ]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.ensemble import RandomForestClassifier
 
 from .forest import SMALLEST_SHARE
 from .head import Head
 from .norm import SMALLEST_NORM
 from .search import one_column_each
+from .trees import Tree, trees_of
 
 
 def head_nodes(
@@ -37,7 +38,7 @@ def head_nodes(
     graph = _Graph(prefix)
     unit = features if head.kind == "dnn" else _unit_rows(graph, features)
     if head.kind == "forest":
-        shares = _forest(graph, unit, head.estimator)
+        shares = _forest(graph, unit, trees_of(head.estimator))
         smallest = graph.constant("smallest_share", np.float32(SMALLEST_SHARE))
         graph.add("Log", [graph.add("Max", [shares, smallest])], scores)
     else:
@@ -82,40 +83,38 @@ def _unit_rows(graph: _Graph, features: str) -> str:
     return graph.add("Div", [features, graph.add("Cast", [length], to=TensorProto.FLOAT)])
 
 
-def _forest(graph: _Graph, unit: str, forest: RandomForestClassifier) -> str:
+def _forest(graph: _Graph, unit: str, trees: Sequence[Tree]) -> str:
     """Mean shares (n, K) of the labels in the leaf that each tree ends in."""
     columns: dict[str, Any] = defaultdict(list)
-    for number, estimator in enumerate(forest.estimators_):
-        _add_tree(columns, number, estimator.tree_)
+    for number, tree in enumerate(trees):
+        _add_tree(columns, number, tree)
     return graph.add(
         "TreeEnsembleRegressor",
         [unit],
         domain="ai.onnx.ml",
         aggregate_function="AVERAGE",
-        n_targets=len(forest.classes_),
+        n_targets=trees[0].shares.shape[1],
         post_transform="NONE",
         **columns,
     )
 
 
-def _add_tree(columns: dict[str, Any], number: int, tree: Any) -> None:
-    """Append one scikit-learn tree, its shares of zero left out."""
-    leaf = tree.children_left < 0
-    columns["nodes_treeids"] += [number] * tree.node_count
-    columns["nodes_nodeids"] += range(tree.node_count)
+def _add_tree(columns: dict[str, Any], number: int, tree: Tree) -> None:
+    """Append one tree, its shares of zero left out."""
+    leaf = tree.left < 0
+    columns["nodes_treeids"] += [number] * len(leaf)
+    columns["nodes_nodeids"] += range(len(leaf))
     columns["nodes_featureids"] += np.where(leaf, 0, tree.feature).tolist()
     columns["nodes_values"] += np.where(leaf, 0, _round_down(tree.threshold)).tolist()
     columns["nodes_modes"] += np.where(leaf, "LEAF", "BRANCH_LEQ").tolist()
-    columns["nodes_truenodeids"] += np.where(leaf, 0, tree.children_left).tolist()
-    columns["nodes_falsenodeids"] += np.where(leaf, 0, tree.children_right).tolist()
+    columns["nodes_truenodeids"] += np.where(leaf, 0, tree.left).tolist()
+    columns["nodes_falsenodeids"] += np.where(leaf, 0, tree.right).tolist()
 
-    counts = tree.value[:, 0, :] * leaf[:, None]
-    node, label = np.nonzero(counts)
-    shares = counts[node, label] / counts[node].sum(1)
+    node, label = np.nonzero(tree.shares)
     columns["target_treeids"] += [number] * len(node)
     columns["target_nodeids"] += node.tolist()
     columns["target_ids"] += label.tolist()
-    columns["target_weights"] += shares.tolist()
+    columns["target_weights"] += tree.shares[node, label].tolist()
 
 
 def _round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:

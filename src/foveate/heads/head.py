@@ -125,7 +125,7 @@ def fit_head(
         ValueError: the features are not (n, d) finite numbers with one label for each row.
     """
     _check_settings(kind, c_grid, folds, trees)
-    names, codes = _encode(labels, label_order)
+    names, codes = encode(labels, label_order)
     if features.ndim != 2 or len(features) != len(codes):
         raise ValueError(f"features {features.shape} do not match {len(codes)} labels")
     unit = unit_rows(np.asarray(features, np.float32))
@@ -140,7 +140,7 @@ def fit_head(
 
     row_weights = compute_sample_weight(weight, codes).astype(np.float32)
     repeats = _REPEATS if len(codes) < _SMALL else 1
-    part = _rows_to_search(codes, group, folds, seed)
+    part = rows_to_search(codes, group, folds, seed)
     dealt, held = _deal(codes, group, part, held_out, folds=folds, repeats=repeats, seed=seed)
     found = right = None
     if dealt is not None:
@@ -185,10 +185,17 @@ def _deal(
     return np.where(held_out[part], 0, 1)[None], np.array([0])
 
 
-def _rows_to_search(
+def rows_to_search(
     codes: NDArray[np.intp], group: NDArray[np.intp], folds: int, seed: int
 ) -> NDArray[np.intp]:
-    """Rows that C is chosen on: all, or of many about `_SEARCHED`, whole groups of each label."""
+    """Rows (m,) that C is chosen on: all, or of many about 5,000, whole groups of each label.
+
+    Args:
+        codes: (n,) positions of their labels.
+        group: (n,) rows with equal numbers are near duplicates.
+        folds: of the cross-validation; each label keeps twice as many groups where it has them.
+        seed: of the choice.
+    """
     if len(codes) <= _SEARCHED:
         return np.arange(len(codes))
     rng = np.random.default_rng(seed)
@@ -242,10 +249,19 @@ def _check_settings(kind: str, c_grid: Sequence[float], folds: int, trees: int) 
         )
 
 
-def _encode(
-    labels: Sequence[str] | NDArray[np.str_], label_order: Sequence[str] | None
+def encode(
+    labels: Sequence[str] | NDArray[np.str_], label_order: Sequence[str] | None = None
 ) -> tuple[tuple[str, ...], NDArray[np.intp]]:
-    """The labels in the order of the columns, and the column (n,) of each row."""
+    """The labels in the order of the columns, and the column (n,) of each row.
+
+    Args:
+        labels: (n,) the label of each row.
+        label_order: the order of the columns; sorted where None.
+
+    Raises:
+        TooFewImages: there are fewer than two labels.
+        SettingsError: the order does not name each label once.
+    """
     found, codes = np.unique(np.asarray(labels, np.str_), return_inverse=True)
     if len(found) < 2:
         seen = f"all {len(codes)} images are ‘{found[0]}’" if len(found) else "there are no images"
@@ -259,6 +275,15 @@ def _encode(
         )
     column = np.array([label_order.index(label) for label in found])
     return tuple(label_order), column[codes]
+
+
+def weights_of(
+    class_weight: Literal["none", "balanced"], codes: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """The weight (n,) of each row, as the setting `class_weight` wants it."""
+    weight = None if class_weight == "none" else class_weight
+    weights: NDArray[np.float64] = compute_sample_weight(weight, codes)
+    return weights
 
 
 def _encode_class_weight(

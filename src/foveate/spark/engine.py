@@ -128,7 +128,7 @@ class SparkEngine:
             groups=group[part],
         )
         data = self._frame(parts, [row.facts.id for row in rows], codes, weights)
-        return fit_on_spark(data, labels, sample, settings, scratch=self._scratch).head
+        return fit_on_spark(data, labels, sample, settings).head
 
     def _frame(
         self,

@@ -98,13 +98,13 @@ def pack_environment(out: Path, *, also: Sequence[str] = ()) -> Packed:
     packages = _closure(also)
     contents = _contents(packages)
     unpacked = 0
-    with atomic_write(out) as file:
-        with (
-            gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as compressed,
-            tarfile.open(fileobj=compressed, mode="w|") as archive,
-        ):
-            for name in sorted(contents):
-                unpacked += _add(archive, name, contents[name])
+    with (
+        atomic_write(out) as file,
+        gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w|") as archive,
+    ):
+        for name in sorted(contents):
+            unpacked += _add(archive, name, contents[name])
     return Packed(
         path=out,
         bytes=out.stat().st_size,

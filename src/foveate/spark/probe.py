@@ -127,8 +127,9 @@ def _worker(said: Mapping[str, Any]) -> WorkerFound:
     problems = list(said["problems"])
     there = said.get("foveate")
     if there is not None and there != foveate.__version__:
-        problems.insert(0, f"foveate {there} is installed there, {foveate.__version__} here")
-    if said.get("features") is not None and _cosine(said["features"]) < CLOSE:
+        # What else does not work there follows from it.
+        problems = [f"foveate {there} is installed there, {foveate.__version__} here"]
+    elif said.get("features") is not None and _cosine(said["features"]) < CLOSE:
         problems.append("the network computes other features there than here")
     return WorkerFound(
         host=said["host"],
@@ -210,8 +211,8 @@ def _why_no_answer(error: Exception, python: str) -> str:
     if _OTHER_PYTHON.search(text):
         return (
             f"The Python of the workers (‘{python}’) is of another version than this one "
-            f"({sys.version_info.major}.{sys.version_info.minor}); Spark needs the same minor version on "
-            "both sides."
+            f"({sys.version_info.major}.{sys.version_info.minor}); Spark needs the same minor "
+            "version on both sides."
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line and not line.startswith("at ")]

@@ -1,7 +1,7 @@
 """What a worker says about itself, asked by `foveate.spark.probe`.
 
 This file travels to the workers by its code, as they may have no foveate or another one; so it
-uses nothing else of foveate but inside `_with_foveate`.
+imports nothing else of foveate before it knows.
 """
 
 from __future__ import annotations
@@ -49,13 +49,16 @@ def ask(question: Question, partition: int) -> dict[str, Any]:
         **_executor(),
     }
     try:
-        said |= _with_foveate(question, partition)
+        import foveate
+
+        said |= {"foveate": foveate.__version__, "location": foveate.__file__}
+        said |= network_facts()
+        if question.storage:
+            said["problems"] = _storage(question, f"worker-{partition}")
     except ImportError as error:
-        missing = error.name or str(error)
-        said["foveate"] = None
         said["problems"] = [
             "foveate is not installed there"
-            if missing == "foveate"
+            if error.name == "foveate"
             else f"foveate cannot be used there: {error}"
         ]
     except Exception as error:
@@ -69,15 +72,6 @@ def answers(question: Question, partition: int, rows: Iterator[object]) -> Itera
     for _ in rows:
         pass
     yield ask(question, partition)
-
-
-def _with_foveate(question: Question, partition: int) -> dict[str, Any]:
-    import foveate
-
-    said: dict[str, Any] = {"foveate": foveate.__version__, "location": foveate.__file__}
-    said |= network_facts()
-    said["problems"] = _storage(question, f"worker-{partition}") if question.storage else []
-    return said
 
 
 def network_facts() -> dict[str, Any]:

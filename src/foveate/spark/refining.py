@@ -67,9 +67,9 @@ def run_on_cluster(
             shared = look_at_all(session, count, job)
         if not shared:
             notice(
-                f"The workers do not share ‘{job.cache}’, so each makes the features by itself, and "
-                "work that is lost begins again. A `storage` of the target that is a folder all of "
-                "them reach is better."
+                f"The workers do not share ‘{job.cache}’, so each prepares the images by itself, "
+                "and work that is lost begins again. A folder that all of them reach, as `storage` "
+                "of the target, is better."
             )
             job = replace(job, cache="")
         notice(f"{count} process{'es' * (count > 1)} of the cluster refine together.")

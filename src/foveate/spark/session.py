@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
 import socket
-import subprocess
 import tempfile
-import threading
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foveate import files
 from foveate.errors import ClusterError
-from foveate.spark.conf import as_properties, is_here, is_local, masters, spark_conf, workers_python
-from foveate.spark.java import find_java
+from foveate.spark.conf import is_local, masters, spark_conf
+from foveate.spark.driver import handler_kept, started_session
 from foveate.targets import Target
 
 if TYPE_CHECKING:
@@ -28,17 +23,12 @@ if TYPE_CHECKING:
 
 SECONDS_TO_CONNECT = 20.0
 """How long a master may take to accept a connection."""
-SECONDS_TO_REGISTER = 60.0
-"""How long it may then take to accept the application."""
 SECONDS_FOR_EXECUTORS = 60.0
 """How long a standalone cluster may take to give the first executor."""
 SECONDS_FOR_CONTAINERS = 600.0
 """The same where executors are containers, whose images have to be pulled."""
 SECONDS_TO_SETTLE = 2.0
 """As long as executors keep coming within this time, more are waited for."""
-SECONDS_TO_STOP = 20.0
-
-_LINE = re.compile(r"^\S+ \S+ (?:WARN|ERROR|FATAL) [\w.$]+: ")
 _SPARK_READS = ("hdfs", "http", "https", "ftp", "local", "file")
 
 
@@ -138,9 +128,8 @@ def _started(target: Target, name: str) -> Iterator[SparkSession]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-spark-")))
         conf = spark_conf(target, name=name, archive=_archive(target, folder))
-        log = folder / "log"
-        stack.enter_context(_handler_kept())
-        session = stack.enter_context(_session(target, conf, folder, log))
+        stack.enter_context(handler_kept())
+        session = stack.enter_context(started_session(target, conf, folder))
         containers = not masters(session.sparkContext.master or "")
         wait_for_executors(
             session,
@@ -148,79 +137,6 @@ def _started(target: Target, name: str) -> Iterator[SparkSession]:
             wanted=target.executors,
         )
         yield session
-
-
-@contextmanager
-def _session(
-    target: Target, conf: Mapping[str, str], folder: Path, log: Path
-) -> Iterator[SparkSession]:
-    from pyspark import SparkContext
-    from pyspark.find_spark_home import _find_spark_home
-    from pyspark.java_gateway import launch_gateway
-
-    # By a file that only its owner reads: a command line, which may hold secrets, is for all.
-    properties = folder / "conf"
-    properties.touch(mode=0o600)
-    properties.write_text(as_properties(conf))
-    environment = {
-        "JAVA_HOME": str(find_java()),
-        "SPARK_HOME": _find_spark_home(),
-        "PYSPARK_PYTHON": workers_python(target),
-        "PYSPARK_SUBMIT_ARGS": f"--properties-file {properties} --load-spark-defaults "
-        + os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"),
-    }
-    if is_here(target.master):
-        environment["SPARK_LOCAL_IP"] = "127.0.0.1"
-    gateway: Any = None
-    failed: Exception | None = None
-    session: SparkSession | None = None
-    try:
-        with log.open("wb") as noise, _environment(environment):
-            try:
-                launch: Any = launch_gateway  # which is not typed
-                gateway = launch(popen_kwargs={"stdout": noise, "stderr": noise})
-                patience = SECONDS_TO_REGISTER if masters(target.master) else None
-                with _killed_after(patience, gateway.proc):
-                    context = SparkContext(gateway=gateway)
-                context.setLogLevel("ERROR")
-                # When the JVM goes first, this thread of pyspark would print a traceback.
-                context._accumulatorServer.handle_error = _be_quiet
-                session = _builder().getOrCreate()
-            except Exception as error:
-                failed = error
-        properties.unlink()
-        if session is None:
-            raise ClusterError(_why_not(target, log)) from failed
-        yield session
-    finally:
-        _stop(session, gateway)
-
-
-def _be_quiet(*_: object) -> None:
-    return
-
-
-def _stop(session: SparkSession | None, gateway: Any) -> None:
-    from pyspark import SparkContext
-
-    if gateway is None:
-        return
-    with (
-        _killed_after(SECONDS_TO_STOP, gateway.proc),
-        warnings.catch_warnings(action="ignore"),  # that a JVM which died does not answer
-        suppress(Exception),
-    ):
-        if session is not None:
-            session.stop()
-    with suppress(Exception):
-        gateway.shutdown()
-    gateway.proc.stdin.close()  # which ends the JVM
-    try:
-        gateway.proc.wait(SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
-        gateway.proc.kill()
-        gateway.proc.wait()
-    SparkContext._gateway = SparkContext._jvm = None
 
 
 def _connect(master: str) -> None:
@@ -266,60 +182,3 @@ def _archive(target: Target, folder: Path) -> str:
             "`foveate target pack --out FILE` makes one."
         ) from None
     return local.as_uri()
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _handler_kept() -> Iterator[None]:
-    """Give Ctrl-C back its meaning after pyspark, which puts its own in place for good."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _killed_after(seconds: float | None, process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End a JVM that does not get on, which lets the call into it fail instead of wait."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, process.kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _why_not(target: Target, log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    said = [_LINE.sub("", line) for line in lines if _LINE.match(line) or "rror" in line]
-    where = f" on {target.master}" if target.master else ""
-    hint = ""
-    if masters(target.master):
-        import pyspark
-
-        hint = (
-            " Is it the address of a master rather than of its page, and does the cluster run "
-            f"Spark {pyspark.__version__}, as this machine does?"
-        )
-    return f"Spark did not start{where}: {said[-1] if said else 'it gave no reason'}.{hint}"

@@ -21,12 +21,16 @@ CHUNK = 4 * 2**20
 """Bytes that cross from Python to Java at once."""
 
 
-class Stage(Protocol):
-    """What can be saved."""
+class Savable(Protocol):
+    """A stage that can be saved."""
 
     def network_bytes(self) -> bytes:
         """The ONNX file."""
         ...
+
+
+class Loadable(Protocol):
+    """A stage that can be loaded."""
 
     @classmethod
     def from_saved(cls, network: bytes, metadata: dict[str, Any]) -> Self:
@@ -34,13 +38,13 @@ class Stage(Protocol):
         ...
 
 
-S = TypeVar("S", bound=Stage)
+S = TypeVar("S", bound=Loadable)
 
 
 class StageWriter(MLWriter):
     """Writes a stage; `stage.write().overwrite().save(path)` replaces what is there."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Savable) -> None:
         super().__init__()
         self._stage = stage
 
@@ -52,7 +56,7 @@ class StageWriter(MLWriter):
         write_file(self.sparkSession, f"{path.rstrip('/')}/{NETWORK}", network)
 
 
-class StageReader(MLReader[S], Generic[S]):
+class StageReader(MLReader[Any], Generic[S]):
     """Reads what `StageWriter` wrote."""
 
     def __init__(self, kind: type[S]) -> None:
@@ -76,8 +80,9 @@ class StageReader(MLReader[S], Generic[S]):
                 "Save the stage again."
             )
         stage = self._kind.from_saved(network, metadata)
-        stage._resetUid(metadata["uid"])  # type: ignore[attr-defined]
-        DefaultParamsReader.getAndSetParams(stage, metadata)  # type: ignore[misc]
+        params: Any = stage
+        params._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(params, metadata)
         return stage
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Self, cast
+from typing import Self
 
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol
@@ -47,23 +47,23 @@ class ImageParams(HasInputCol):
 
     def setInputCol(self, value: str) -> Self:
         """Set the column of images: paths or URLs (string), or whole image files (binary)."""
-        return cast(Self, self._set(inputCol=value))
+        return self._set(inputCol=value)
 
     def setErrorCol(self, value: str) -> Self:
         """Set the column for the reason of a refusal; empty for none."""
-        return cast(Self, self._set(errorCol=value))
+        return self._set(errorCol=value)
 
     def setOutputType(self, value: str) -> Self:
         """Set the type of the result: vector or array."""
-        return cast(Self, self._set(outputType=value))
+        return self._set(outputType=value)
 
     def setPrecision(self, value: str) -> Self:
         """Set what the network computes in: auto, bfloat16 or float32."""
-        return cast(Self, self._set(precision=value))
+        return self._set(precision=value)
 
     def setBatch(self, value: int) -> Self:
         """Set the images a call of the network; 0 is what the runtime is fastest with."""
-        return cast(Self, self._set(batch=value))
+        return self._set(batch=value)
 
     def getErrorCol(self) -> str:
         """The column for the reason of a refusal; empty for none."""

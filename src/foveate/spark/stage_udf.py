@@ -8,10 +8,10 @@ labels, `count()`) Spark leaves the network out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd  # type: ignore[import-untyped]
-from pyspark.sql import functions as F  # noqa: N812 - as everybody imports it
+from pyspark.sql.pandas.functions import pandas_udf
 
 from foveate.spark.stage_work import Work, run_partition
 
@@ -41,6 +41,7 @@ def outcome_column(
                 }
             )
 
-    # The name that Spark calls nondeterministic is "not to be computed twice": it neither copies
-    # such a column into a filter on it, nor into each of two columns made from it.
-    return F.pandas_udf(outcomes, RESULT).asNondeterministic()(images)  # type: ignore[call-overload,no-any-return]
+    # What Spark takes for nondeterministic it computes once: otherwise a filter on the errors would
+    # run the network a second time.
+    compute = pandas_udf(outcomes, RESULT)  # type: ignore[call-overload]
+    return cast("Column", compute.asNondeterministic()(images))

@@ -157,7 +157,8 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
         cores: threads that may compute.
 
     Raises:
-        ClusterError: this worker has another version of foveate than the driver.
+        ClusterError: this worker has another version of foveate than the driver, or does not
+            see the images or the folder of the result.
         OSError: the plan cannot be read, or the part not written.
     """
     if job.foveate != __version__:
@@ -166,7 +167,10 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
             f"{job.foveate}. Install the same version on all of them."
         )
     start = time.perf_counter()
-    shard = read_shard(job.plan, index)
+    try:
+        shard = read_shard(job.plan, index)
+    except FileNotFoundError:
+        raise ClusterError(_unseen(job.out, "--out")) from None
     loaded = _load(job, onnx_bytes, cores)
     network = loaded.network if isinstance(loaded, Classifier) else loaded
     rows, features = _extract(job, shard, network, cores)
@@ -208,9 +212,18 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
     return tally
 
 
+def _unseen(path: str, what: str) -> str:
+    return (
+        f"The worker {socket.gethostname()} does not see ‘{path}’. {what} must be a URL, or a "
+        "folder that this machine and all workers share; `foveate copy` brings images to a store."
+    )
+
+
 def _load(job: Job, onnx_bytes: bytes, cores: int) -> Network | Classifier:
     key = (job.kind == "score", job.network, job.precision, job.runtime, job.resize, cores)
     if key not in _loaded:
+        if not files.exists(job.root):
+            raise ClusterError(_unseen(job.root, "SOURCE"))
         _loaded.clear()
         workers = threads(job.root, cores)
         _loaded[key] = (

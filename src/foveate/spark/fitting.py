@@ -1,0 +1,241 @@
+"""Fit heads by Spark ML, on features that lie in a DataFrame.
+
+The answers are the local ones. Rows are brought to unit length first, C is chosen on a sample on
+the driver by the code that does so without a cluster, and the result is a `Head` of plain arrays.
+
+- Logistic regression minimises the very objective of `heads.LogisticRegression`.
+- The SVM minimises Spark's hinge loss, max(0, 1 − yz), where `heads.LinearSVM` squares it.
+- The forest splits at 31 quantiles of a feature rather than anywhere, and is bounded by its depth
+  rather than by its leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.errors import ClusterError
+from foveate.heads import Head, fit_head, unit_rows
+from foveate.heads.calibration import DEFAULT_TEMPERATURE, fit_temperature
+from foveate.heads.folds import deal_folds
+from foveate.heads.forest import FEWEST_TREES, log_shares
+from foveate.heads.trees import TreeForest
+from foveate.settings import Settings
+from foveate.spark.trees import read_trees
+from foveate.spark.vectors import as_vectors, kept, mirror
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_COLUMNS: Mapping[str, Any] = {"featuresCol": "features", "labelCol": "code", "weightCol": "weight"}
+# L-BFGS, which knows the curvature only from its last ten steps, needs hundreds of passes over
+# 1,280 features where C is large; without an end to them it would go on for the last digits.
+_LOGISTIC: Mapping[str, Any] = {"family": "multinomial", "tol": 1e-8, "maxIter": 300}
+_SVM: Mapping[str, Any] = {"tol": 1e-6, "maxIter": 100}
+# Each fit is a hundred short jobs, whose start is what takes the time where rows are few; but each
+# keeps a copy of the rows while it lasts.
+_LABELS_AT_ONCE = 4
+# Spark's own 5 is too shallow for hundreds of features.
+_FOREST: Mapping[str, Any] = {"maxDepth": 12, "featureSubsetStrategy": "sqrt"}
+# An image is out of the bag of this share of the trees, which is how many of them calibrate a
+# forest that is fitted locally.
+_OUT_OF_BAG = math.exp(-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Training rows on the driver, for all that takes few rows and many fits.
+
+    Attributes:
+        rows: (m,) int64, the `row` of each in the DataFrame.
+        features: (m, d) float32, not normalised.
+        codes: (m,) positions of their labels; every label is there.
+        groups: (m,) rows with equal numbers are near duplicates. A group is in the sample as a
+            whole or not at all.
+    """
+
+    rows: NDArray[np.int64]
+    features: NDArray[np.float32]
+    codes: NDArray[np.intp]
+    groups: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearWeights:
+    """A linear head on rows of unit length.
+
+    Attributes:
+        coef_: (K, d) float32; (1, d) of an SVM of two labels.
+        intercept_: (K,) or (1,) float32.
+    """
+
+    coef_: NDArray[np.float32]
+    intercept_: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparkFit:
+    """What Spark ML fitted.
+
+    Attributes:
+        head: the same as plain arrays.
+        model: Spark's own; lives as long as the session.
+    """
+
+    head: Head
+    model: Any
+
+
+def fit_on_spark(
+    data: DataFrame, labels: Sequence[str], sample: Sample, settings: Settings
+) -> SparkFit:
+    """Fit `settings.head` on all rows of a DataFrame.
+
+    C is chosen, and the temperature of a linear head fitted, by cross-validation on the sample;
+    see `heads.fit_head`. The temperature of a forest comes from a fold of the sample that a first,
+    smaller forest on all other rows has not seen. Where no group of a label can be held out, both
+    are defaults.
+
+    Rows are kept on the workers (memory, then disk) while they are fitted on: 8 bytes for each
+    feature, and for linear heads the same again inside Spark.
+
+    Args:
+        data: columns `row` (long, unique), `features` (array of float, not normalised), `code`
+            (int, position in `labels`) and `weight` (double, > 0, class weights included).
+        labels: in the order of the columns of scores; two or more.
+        sample: some of the rows.
+        settings: `head`, `c`, `class_weight`, `folds`, `trees` and `seed` are looked at.
+
+    Raises:
+        ClusterError: Spark failed.
+        ValueError: the sample lacks a label.
+    """
+    if not np.array_equal(np.unique(sample.codes), np.arange(len(labels))):
+        raise ValueError("the sample must hold every label")
+    fit = _fit_forest if settings.head == "forest" else _fit_linear
+    with _failures_in_words(), kept(as_vectors(data, mirrored=settings.head != "forest")) as ready:
+        return fit(ready, tuple(labels), sample, settings)
+
+
+def spark_predictions(fit: SparkFit, data: DataFrame) -> DataFrame:
+    """What Spark's own model says about each row.
+
+    Args:
+        fit: from `fit_on_spark`.
+        data: columns as there.
+
+    Returns:
+        Columns `row`, `predicted` (int, position of the label) and `scores` (array of double): the
+        scores of a linear head, the mean shares of a forest's trees.
+    """
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql.functions import col
+
+    scores = "probability" if fit.head.kind == "forest" else "rawPrediction"
+    said: DataFrame = fit.model.transform(as_vectors(data, mirrored=fit.head.kind != "forest"))
+    return said.select(
+        "row",
+        col("prediction").cast("int").alias("predicted"),
+        vector_to_array(col(scores)).alias("scores"),
+    )
+
+
+def regularisation(c: float, total_weight: float) -> float:
+    """Spark's regParam that means C.
+
+    Ours is ½‖W‖² + C Σ wᵢ lossᵢ. Spark ML's, in `LogisticRegression` and `LinearSVC` with
+    elasticNetParam 0 and standardization off, is Σ wᵢ lossᵢ / Σ wᵢ + ½ regParam ‖W‖² (its guide,
+    "Linear methods", and RDDLossFunction and L2Regularization in its source). Divided by C Σ wᵢ
+    ours is that one with regParam = 1 / (C Σ wᵢ).
+
+    Args:
+        c: C, > 0.
+        total_weight: Σ wᵢ over all rows.
+    """
+    return 1 / (c * total_weight)
+
+
+def _fit_linear(
+    ready: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
+) -> SparkFit:
+    from pyspark.ml.classification import LinearSVC, LogisticRegression, OneVsRest
+
+    head = fit_head(
+        sample.features,
+        np.array(labels)[sample.codes],
+        kind=settings.head,
+        c_grid=settings.c,
+        class_weight=None if settings.class_weight == "none" else settings.class_weight,
+        folds=settings.folds,
+        seed=settings.seed,
+        groups=sample.groups,
+        label_order=labels,
+    )
+    c = cast(float, head.c)  # only a forest has none
+    (total,) = ready.agg({"weight": "sum"}).collect()[0]
+    same: dict[str, Any] = {
+        "regParam": regularisation(c, total),
+        "fitIntercept": False,  # see `mirror`
+        "standardization": False,
+    }
+    if settings.head == "logistic":
+        model: Any = LogisticRegression(**_COLUMNS, **_LOGISTIC, **same).fit(ready)
+        weights = model.coefficientMatrix.toArray()
+    elif len(labels) == 2:
+        model = LinearSVC(**_COLUMNS, **_SVM, **same).fit(ready)
+        weights = model.coefficients.toArray()[None]
+    else:
+        one = LinearSVC(**_SVM, **same)
+        model = OneVsRest(classifier=one, parallelism=_LABELS_AT_ONCE, **_COLUMNS).fit(ready)
+        weights = np.stack([part.coefficients.toArray() for part in model.models])
+    weights = mirror(weights).astype(np.float32)
+    estimator = LinearWeights(weights[:, :-1].copy(), weights[:, -1].copy())
+    return SparkFit(replace(head, estimator=estimator, held_out_right=None), model)
+
+
+def _fit_forest(
+    ready: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
+) -> SparkFit:
+    from pyspark.ml.classification import RandomForestClassifier
+    from pyspark.sql.functions import col
+
+    def grow(rows: DataFrame, trees: int) -> tuple[Any, TreeForest]:
+        grower = RandomForestClassifier(**_COLUMNS, **_FOREST, numTrees=trees, seed=settings.seed)
+        model = grower.fit(rows)
+        return model, read_trees(model)
+
+    dealt = deal_folds(
+        sample.codes, groups=sample.groups, folds=settings.folds, repeats=1, seed=settings.seed
+    )
+    temperature, accuracy = DEFAULT_TEMPERATURE["forest"], None
+    if dealt is not None:
+        held = dealt[0] == 0
+        others = ready.filter(~col("row").isin(sample.rows[held].tolist()))
+        _, small = grow(others, max(FEWEST_TREES, round(_OUT_OF_BAG * settings.trees)))
+        scores = log_shares(small.predict_proba(unit_rows(sample.features[held])))
+        temperature = fit_temperature(scores, sample.codes[held])
+        accuracy = float((scores.argmax(1) == sample.codes[held]).mean())
+    model, forest = grow(ready, settings.trees)
+    return SparkFit(Head("forest", labels, None, forest, temperature, (), accuracy), model)
+
+
+@contextmanager
+def _failures_in_words() -> Iterator[None]:
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (Py4JError, PySparkException) as error:
+        cause = str(getattr(error, "java_exception", "") or error).strip() or type(error).__name__
+        raise ClusterError(
+            f"Spark failed while it fitted the classifier: {cause.splitlines()[0]} If executors "
+            "ran out of memory, give the target more `memory` or more executors; their logs on "
+            "the workers say more."
+        ) from error

@@ -1,0 +1,82 @@
+"""Training on a real cluster: the same split, one file, and what it predicts is what Spark says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cluster import Cluster
+from pyspark.sql import SparkSession
+
+from conftest import LABELS, draw_folder
+from foveate import pipeline
+from foveate.classifier import load_classifier
+from foveate.cli import run
+from foveate.settings import Settings
+from foveate.spark.engine import SparkEngine
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = draw_folder(tmp_path_factory.mktemp("images"), count=30)
+    (folder / "dots" / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["logistic", "forest", "svm"])
+def test_as_good_as_locally(
+    session: SparkSession, cluster: Cluster, images: Path, tmp_path: Path, kind: str
+) -> None:
+    settings = Settings(classifier=kind, resolution=64, trees=64)
+    storage = images.parent / "storage"  # what one kind has prepared, the next one finds
+    engine = SparkEngine(session, cluster.target(storage=str(storage)))
+    there = pipeline.train(images, settings, engine=engine)
+    here = pipeline.train(images, settings)
+    assert there.split == here.split
+    assert len(there.prepared.catalog.quarantine) == 1
+    assert there.predictions.paths == here.predictions.paths
+    assert abs(there.evaluation.accuracy.value - here.evaluation.accuracy.value) <= 0.15
+    assert there.evaluation.accuracy.value > 0.7, "chance is 0.33"
+    if kind == "logistic":  # the same function, minimised by another program
+        np.testing.assert_allclose(
+            there.predictions.probabilities, here.predictions.probabilities, atol=2e-3
+        )
+    else:
+        assert there.prepared.rate.images == 0, "the features were made twice"
+    there.save(tmp_path / "model.onnx")
+    again = load_classifier(tmp_path / "model.onnx").predict(list(there.predictions.paths))
+    assert [one.label for one in again] == list(there.predictions.predicted)
+
+
+def test_from_the_command_line(
+    session: SparkSession,
+    cluster: Cluster,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path / "history"))
+    Path("foveate.toml").write_text(cluster.toml(storage=str(images.parent / "storage")))
+    words = ["train", str(images), "--classifier", "logistic", "--resolution", "64"]
+    words += ["--target", "here", "--sample-frac", "0.7", "--json", "--quiet"]
+    assert run([*words, "--out", "model.onnx"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["model"] == "model.onnx"
+    assert 40 < result["n_train"] + result["n_test"] < 85
+    assert set(result["per_class"]) == set(LABELS)
+    assert Path("model.onnx").is_file()
+    assert Path(result["report"]).is_file()
+
+    assert run(["score", "model.onnx", str(images), "--out", "out", "--target", "here"]) == 0
+    shown = capsys.readouterr()
+    assert "91 files" in shown.err or "1 of 91 files were refused" in shown.err
+    assert "90 images at" in shown.out
+    assert run(["runs", "list", "--json"]) == 0
+    verbs = json.loads(capsys.readouterr().out)
+    assert "here" in json.dumps(verbs)

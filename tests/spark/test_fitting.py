@@ -1,0 +1,215 @@
+"""Heads that Spark ML fitted: the same as the file that comes of them, and as the local ones."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from clusters import clusters
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
+from test_head_export import run
+
+from foveate.errors import ClusterError
+from foveate.heads import Head, LogisticRegression, encode, rows_to_search, unit_rows, weights_of
+from foveate.heads.forest import log_shares
+from foveate.heads.norm import softmax
+from foveate.settings import Settings
+from foveate.spark.fitting import Sample, SparkFit, fit_on_spark, regularisation, spark_predictions
+from foveate.spark.trees import parse_tree
+from foveate.spark.vectors import mirror, ready_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ROWS = 300
+DIMENSION = 32
+LINEAR = ("svm", "logistic")
+
+
+@given(st.integers(1, 50), st.integers(0, 2**32 - 1))
+def test_a_mirror_keeps_inner_products_and_undoes_itself(d: int, seed: int) -> None:
+    rows, weights = np.random.default_rng(seed).standard_normal((2, 5, d + 1))
+    np.testing.assert_allclose(mirror(rows) @ mirror(weights).T, rows @ weights.T, atol=1e-9)
+    np.testing.assert_allclose(mirror(mirror(rows)), rows, atol=1e-12)
+
+
+def test_no_column_is_constant_in_the_mirror() -> None:
+    features, _ = clusters(50, DIMENSION, 3)
+    features[:, 5] = 0  # a dead feature
+    rows = np.hstack([unit_rows(features), np.ones((50, 1))])
+    assert mirror(rows).std(0).min() > 1e-3
+
+
+@given(st.floats(1e-4, 100), st.integers(0, 100))
+def test_sparks_objective_is_ours_but_for_a_factor(c: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights, losses, square = rng.random(9) + 0.1, rng.random(9), rng.random()
+    ours = square / 2 + c * (weights * losses).sum()
+    penalty = regularisation(c, weights.sum())
+    sparks = (weights * losses).sum() / weights.sum() + penalty * square / 2
+    assert sparks * c * weights.sum() == pytest.approx(ours)
+
+
+def test_a_worker_makes_the_very_rows_of_a_local_head() -> None:
+    features, _ = clusters(40, 7, 2)
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "row": pa.array(range(40)),
+            "features": pa.array(list(features), pa.list_(pa.float32())),
+            "code": pa.array(np.zeros(40)),
+            "weight": pa.array(np.ones(40)),
+        }
+    )
+    (made,) = ready_rows(iter([batch.slice(3, 30)]), mirrored=False)
+    rows = np.array(made["features"].to_pylist())
+    np.testing.assert_array_equal(rows, unit_rows(features[3:33]))
+    assert made["row"].to_pylist() == list(range(3, 33))
+    (turned,) = ready_rows(iter([batch]), mirrored=True)
+    assert np.array(turned["features"].to_pylist()).shape == (40, 8)
+
+
+def test_rows_without_features_are_refused() -> None:
+    columns = [pa.array([1]), pa.array([None], pa.list_(pa.float32())), *[pa.array([1.0])] * 2]
+    batch = pa.RecordBatch.from_arrays(columns, names=["row", "features", "code", "weight"])
+    with pytest.raises(ValueError, match="must have features"):
+        list(ready_rows(iter([batch]), mirrored=False))
+
+
+def node(
+    id_: int, left: int, right: int, stats: list[float], category: int = -1
+) -> dict[str, object]:
+    threshold = [0.1] if left >= 0 else []
+    split = {"featureIndex": 2, "leftCategoriesOrThreshold": threshold, "numCategories": category}
+    return {
+        "id": id_,
+        "leftChild": left,
+        "rightChild": right,
+        "impurityStats": stats,
+        "split": split,
+    }
+
+
+def test_nodes_become_a_tree_whatever_their_order() -> None:
+    nodes = [node(2, -1, -1, [1, 0]), node(0, 1, 2, [2, 3]), node(1, -1, -1, [1, 3])]
+    tree = parse_tree(json.dumps(nodes))
+    assert tree.left.tolist() == [1, -1, -1]
+    assert tree.threshold[0] == 0.1
+    np.testing.assert_array_equal(tree.shares, [[0, 0], [0.25, 0.75], [1, 0]])
+
+
+def test_a_tree_of_categories_is_refused() -> None:
+    nodes = [node(0, 1, 2, [2, 3], 4), node(1, -1, -1, [1, 3]), node(2, -1, -1, [1, 0])]
+    with pytest.raises(ValueError, match="compares a category"):
+        parse_tree(json.dumps(nodes))
+
+
+def test_weights_are_those_of_scikit_learn() -> None:
+    codes = np.array([0, 0, 0, 1])
+    np.testing.assert_array_equal(weights_of("none", codes), np.ones(4))
+    np.testing.assert_array_equal(
+        weights_of("balanced", codes), compute_sample_weight("balanced", codes)
+    )
+
+
+class Problem:
+    """Generated rows, locally and on the cluster."""
+
+    def __init__(self, session: SparkSession, n_labels: int) -> None:
+        self.features, labels = clusters(ROWS, DIMENSION, n_labels, spread=2)
+        self.labels, self.codes = encode(labels)
+        self.weights = np.where(self.codes == 0, 2.0, 1.0)
+        self.session = session
+        part = rows_to_search(self.codes, np.arange(ROWS), 5, 0)
+        self.sample = Sample(part, self.features[part], self.codes[part], part)
+
+    def data(self) -> DataFrame:
+        table = pa.table(
+            {
+                "row": pa.array(np.arange(ROWS)),
+                "features": pa.array(list(self.features), pa.list_(pa.float32())),
+                "code": pa.array(self.codes.astype(np.int32)),
+                "weight": pa.array(self.weights),
+            }
+        )
+        return self.session.createDataFrame(table).repartition(2)
+
+    def fit(self, **settings: object) -> SparkFit:
+        return fit_on_spark(
+            self.data(), self.labels, self.sample, Settings.model_validate(settings)
+        )
+
+    def said(self, fit: SparkFit) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Predicted codes and scores by Spark's own model, in the order of the rows."""
+        table = spark_predictions(fit, self.data()).toArrow().sort_by("row")
+        assert table["row"].to_pylist() == list(range(ROWS))
+        return table["predicted"].to_numpy(), np.array(table["scores"].to_pylist())
+
+
+def assert_the_file_says_the_same(problem: Problem, fit: SparkFit) -> None:
+    predicted, scores = problem.said(fit)
+    if fit.head.kind == "forest":
+        scores = log_shares(scores)
+    in_file, probabilities = run(fit.head, problem.features)
+    np.testing.assert_array_equal(in_file.argmax(1), predicted)
+    np.testing.assert_array_equal(probabilities.argmax(1), predicted)
+    np.testing.assert_allclose(softmax(in_file), softmax(scores.astype(np.float32)), atol=1e-5)
+    assert (predicted == problem.codes).mean() > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_labels", [2, 3])
+def test_logistic_regression_is_the_local_one(session: SparkSession, n_labels: int) -> None:
+    problem = Problem(session, n_labels)
+    fit = problem.fit(classifier="logistic", c=[0.1, 10.0])
+    assert_the_file_says_the_same(problem, fit)
+    assert fit.head.search
+    assert fit.head.c in (0.1, 10.0)
+    local = LogisticRegression(fit.head.c, class_weight={0: 2.0}, tol=1e-8)
+    local.fit(unit_rows(problem.features), problem.codes)
+    at_one = Head("logistic", problem.labels, fit.head.c, fit.head.estimator, 1.0, (), None)
+    np.testing.assert_allclose(
+        at_one.probabilities(problem.features),
+        local.predict_proba(unit_rows(problem.features)),
+        atol=1e-3,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_labels", [2, 3])
+def test_the_svm(session: SparkSession, n_labels: int) -> None:
+    problem = Problem(session, n_labels)
+    fit = problem.fit(classifier="svm", c=[1.0])
+    assert_the_file_says_the_same(problem, fit)
+
+
+@pytest.mark.slow
+def test_the_forest(session: SparkSession) -> None:
+    problem = Problem(session, 3)
+    fit = problem.fit(classifier="forest", trees=64)
+    assert_the_file_says_the_same(problem, fit)
+    assert fit.head.held_out_accuracy is not None
+    assert fit.head.held_out_accuracy > 0.6
+    assert 0.01 < fit.head.temperature < 10
+    assert len(fit.head.estimator.trees) == 64
+
+
+@pytest.mark.slow
+def test_what_fails_on_a_worker_is_said_in_a_sentence(session: SparkSession) -> None:
+    problem = Problem(session, 2)
+    broken = problem.data().selectExpr(
+        "row", "cast(null as array<float>) features", "code", "weight"
+    )
+    with pytest.raises(ClusterError, match="every row must have features"):
+        fit_on_spark(broken, problem.labels, problem.sample, Settings(classifier="logistic"))
+
+
+def test_a_sample_has_every_label() -> None:
+    sample = Sample(np.arange(2), np.ones((2, 3), np.float32), np.array([0, 2]), np.arange(2))
+    with pytest.raises(ValueError, match="every label"):
+        fit_on_spark(None, ("a", "b", "c"), sample, Settings())  # type: ignore[arg-type]
