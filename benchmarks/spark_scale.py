@@ -90,8 +90,8 @@ def main() -> Result:
         "Spark: tiles by the ten thousand",
         [
             f"Tiles of {SOURCE.name} (64 px) under new names, `foveate score --target`, two "
-            "workers of one core each, on loopback; every tile is in the result once. Driver: Python and "
-            "its JVM. Workers: both executors' JVMs and Python workers together.",
+            "workers of one core each, on loopback; every tile is in the result once. Driver: "
+            "Python and its JVM. Workers: both executors' JVMs and Python workers together.",
         ],
         bars,
         [[*header, "largest Python worker MiB"], *rows],

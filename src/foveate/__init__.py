@@ -20,9 +20,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from foveate.api import Features, Run, evaluate, featurize, load, refine, runs, train, tune
     from foveate.classifier import Classifier, Prediction
+    from foveate.copying import Copied, copy
     from foveate.errors import (
         BackboneError,
         CallError,
+        ClusterError,
+        CopyError,
         FoveateError,
         HistoryError,
         ImageRefused,
@@ -41,6 +44,9 @@ _HOME = {
     "BackboneError": "errors",
     "CallError": "errors",
     "Classifier": "classifier",
+    "ClusterError": "errors",
+    "Copied": "copying",
+    "CopyError": "errors",
     "Client": "serve.client",
     "Features": "api",
     "FoveateError": "errors",
@@ -57,6 +63,7 @@ _HOME = {
     "SettingsError": "errors",
     "SourceError": "errors",
     "TooFewImages": "errors",
+    "copy": "copying",
     "evaluate": "api",
     "featurize": "api",
     "load": "api",
@@ -71,6 +78,9 @@ __all__ = [
     "CallError",
     "Classifier",
     "Client",
+    "ClusterError",
+    "Copied",
+    "CopyError",
     "Features",
     "FoveateError",
     "HistoryError",
@@ -86,6 +96,7 @@ __all__ = [
     "SettingsError",
     "SourceError",
     "TooFewImages",
+    "copy",
     "evaluate",
     "featurize",
     "load",

@@ -10,6 +10,7 @@
     ├── NotWorthIt         int8 that costs too much accuracy, or brings no speed
     ├── CallError          a server that cannot be reached, or will not answer
     ├── ClusterError       a cluster that cannot be reached, or lost the work
+    ├── CopyError          files that cannot be copied from or to where the user says
     └── ImageRefused       one image that cannot be used; `reason` says why
 
 An `ImageRefused` never stops a run over many images: it becomes a row in the quarantine.
@@ -58,6 +59,10 @@ class CallError(FoveateError):
 
 class ClusterError(FoveateError):
     """A cluster cannot be reached, cannot run foveate, or lost the work."""
+
+
+class CopyError(FoveateError):
+    """Files cannot be copied from or to where the user says."""
 
 
 class Reason(StrEnum):

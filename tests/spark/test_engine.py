@@ -10,6 +10,7 @@ import pytest
 from cluster import Cluster
 from pyspark.sql import SparkSession
 
+import foveate as fv
 from conftest import LABELS, draw_folder
 from foveate import pipeline
 from foveate.classifier import load_classifier
@@ -17,7 +18,11 @@ from foveate.cli import run
 from foveate.settings import Settings
 from foveate.spark.engine import SparkEngine
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Spark's OneVsRest leaves its pool of threads to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed running multiprocessing pool:ResourceWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def test_as_good_as_locally(
     assert there.evaluation.accuracy.value > 0.7, "chance is 0.33"
     if kind == "logistic":  # the same function, minimised by another program
         np.testing.assert_allclose(
-            there.predictions.probabilities, here.predictions.probabilities, atol=2e-3
+            there.predictions.probabilities, here.predictions.probabilities, atol=0.02
         )
     else:
         assert there.prepared.rate.images == 0, "the features were made twice"
@@ -77,6 +82,4 @@ def test_from_the_command_line(
     shown = capsys.readouterr()
     assert "91 files" in shown.err or "1 of 91 files were refused" in shown.err
     assert "90 images at" in shown.out
-    assert run(["runs", "list", "--json"]) == 0
-    verbs = json.loads(capsys.readouterr().out)
-    assert "here" in json.dumps(verbs)
+    assert {one.settings["target"] for one in fv.runs()} == {"here"}

@@ -187,8 +187,8 @@ def test_two_workers_refine_together(
     monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path / "history"))
     storage = tmp_path / "storage"
     (tmp_path / "foveate.toml").write_text(free_cluster.toml(storage=str(storage)))
-    words = [sys.executable, "-m", "foveate", "train", str(patterns), "--target", "here", "--json"]
-    words += ["--classifier", "dnn", "--epochs", "2", "--resolution", "64", "--out", "m.onnx"]
+    words = [sys.executable, "-m", "foveate", "refine", str(patterns), "--target", "here", "--json"]
+    words += ["--epochs", "2", "--resolution", "64", "--out", "m.onnx"]
     words += ["--set", "minibatch=8", "--set", "precision=float32"]
     done = subprocess.run(
         words, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=280

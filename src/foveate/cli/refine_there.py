@@ -150,7 +150,8 @@ def _refine(job: Job, progress: Progress) -> Made:
 
     def write(folder: Path) -> None:
         outcome.write_artifacts(folder)
-        (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1))
+        text = json.dumps(result, ensure_ascii=False, indent=1)
+        files.write_bytes(folder / "result.json", text.encode())
 
     about = {f"worker.{key}": value for key, value in facts(Path.cwd()).items() if _is_about(key)}
     about["cluster.processes"] = os.environ["WORLD_SIZE"]

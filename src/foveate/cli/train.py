@@ -142,9 +142,7 @@ def train(
             training.save(model)
         details = training_report(training, model=model, source=source)
         write_report(report, training.evaluation, training.predictions, details)
-        outcome = training_outcome(
-            training, details, model=None if away else model, report=report
-        )
+        outcome = training_outcome(training, details, model=None if away else model, report=report)
         record.finish(outcome)
     if as_json:
         result = training_json(training, model=model, report=report)

@@ -6,7 +6,7 @@ it was killed.
 """
 
 from foveate.copying.copying import Copied, Failure, State, copy
-from foveate.copying.failures import CopyError
 from foveate.copying.transfer import Verify
+from foveate.errors import CopyError
 
 __all__ = ["Copied", "CopyError", "Failure", "State", "Verify", "copy"]

@@ -33,10 +33,6 @@ _WORTH_ANOTHER_TRY = {408, 429}
 """Of the HTTP statuses that blame the request: too slow, too many."""
 
 
-class CopyError(FoveateError):
-    """Files cannot be copied from or to where the user says."""
-
-
 class WriteError(Exception):
     """Something went wrong at the destination; the cause is what the store raised."""
 

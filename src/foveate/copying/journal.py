@@ -20,7 +20,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from foveate.catalog.workspace import user_cache
-from foveate.copying.failures import CopyError
+from foveate.errors import CopyError
 from foveate.files import write_bytes
 
 FORMAT = 1

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from foveate.copying.failures import CopyError
 from foveate.copying.stores import CHUNK, Kind, Store, Stored, missing, refuse_unsafe
+from foveate.errors import CopyError
 from foveate.files import FileEntry, file_entry, list_files, printable
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from foveate.copying.failures import CopyError, sentence
+from foveate.copying.failures import sentence
 from foveate.copying.stores import Store, Stored, open_store, shown
 from foveate.copying.transfer import Job
+from foveate.errors import CopyError
 
 T = TypeVar("T")
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from foveate.copying.failures import CopyError
 from foveate.copying.local import temporary_name
 from foveate.copying.stores import (
     CHUNK,
@@ -22,6 +21,7 @@ from foveate.copying.stores import (
     missing,
     refuse_unsafe,
 )
+from foveate.errors import CopyError
 from foveate.files import is_hidden, printable
 
 if TYPE_CHECKING:

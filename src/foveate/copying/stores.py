@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from foveate.copying.failures import CopyError, sentence
+from foveate.copying.failures import sentence
+from foveate.errors import CopyError
 from foveate.files import is_url, printable
 
 CHUNK = 4 * 2**20

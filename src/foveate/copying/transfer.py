@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from foveate.copying.failures import CopyError, WriteError, is_transient
+from foveate.copying.failures import WriteError, is_transient
 from foveate.copying.journal import Journal, Record
 from foveate.copying.stores import CHUNK, NewFile, Store, Stored
+from foveate.errors import CopyError
 
 Verify = Literal["auto", "read", "size"]
 """How to see that a file is right.
