@@ -1,10 +1,10 @@
-"""Fit heads by Spark ML, on features that lie in a DataFrame.
+"""Fit heads on a cluster, on features that lie in a DataFrame.
 
 The answers are the local ones. Rows are brought to unit length first, C is chosen on a sample on
 the driver by the code that does so without a cluster, and the result is a `Head` of plain arrays.
 
 - Logistic regression minimises the very objective of `heads.LogisticRegression`.
-- The SVM minimises Spark's hinge loss, max(0, 1 − yz), where `heads.LinearSVM` squares it.
+- So does the SVM that of `heads.LinearSVM`, by passes of our own over the rows; see `svm`.
 - The forest splits at 31 quantiles of a feature rather than anywhere, and is bounded by its depth
   rather than by its leaves.
 """
@@ -27,6 +27,7 @@ from foveate.heads.folds import deal_folds
 from foveate.heads.forest import FEWEST_TREES, log_shares
 from foveate.heads.trees import TreeForest
 from foveate.settings import Settings
+from foveate.spark.svm import fit_squared_hinge
 from foveate.spark.trees import read_trees
 from foveate.spark.vectors import as_vectors, kept, mirror
 
@@ -37,10 +38,6 @@ _COLUMNS: Mapping[str, Any] = {"featuresCol": "features", "labelCol": "code", "w
 # L-BFGS, which knows the curvature only from its last ten steps, needs hundreds of passes over
 # 1,280 features where C is large; without an end to them it would go on for the last digits.
 _LOGISTIC: Mapping[str, Any] = {"family": "multinomial", "tol": 1e-8, "maxIter": 300}
-_SVM: Mapping[str, Any] = {"tol": 1e-6, "maxIter": 100}
-# Each fit is a hundred short jobs, whose start is what takes the time where rows are few; but each
-# keeps a copy of the rows while it lasts.
-_LABELS_AT_ONCE = 4
 # Spark's own 5 is too shallow for hundreds of features.
 _FOREST: Mapping[str, Any] = {"maxDepth": 12, "featureSubsetStrategy": "sqrt"}
 # An image is out of the bag of this share of the trees, which is how many of them calibrate a
@@ -78,14 +75,21 @@ class LinearWeights:
     coef_: NDArray[np.float32]
     intercept_: NDArray[np.float32]
 
+    @classmethod
+    def of(cls, weights: NDArray[np.float64]) -> LinearWeights:
+        """From (K, d + 1) or (1, d + 1) weights, the intercepts last."""
+        narrow = weights.astype(np.float32)
+        return cls(np.ascontiguousarray(narrow[:, :-1]), narrow[:, -1].copy())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparkFit:
-    """What Spark ML fitted.
+    """What was fitted.
 
     Attributes:
-        head: the same as plain arrays.
-        model: Spark's own; lives as long as the session.
+        head: as plain arrays.
+        model: the same as Spark's own model, on what `vectors.as_vectors` makes of rows; lives as
+            long as the session.
     """
 
     head: Head
@@ -102,8 +106,9 @@ def fit_on_spark(
     smaller forest on all other rows has not seen. Where no group of a label can be held out, both
     are defaults.
 
-    Rows are kept on the workers (memory, then disk) while they are fitted on: 8 bytes for each
-    feature, and for linear heads the same again inside Spark.
+    Rows are kept on the workers (memory, then disk) while they are fitted on: 4 bytes for each
+    feature for the SVM, 8 for a forest, and 16 for logistic regression, of which Spark itself
+    keeps the second copy.
 
     Args:
         data: columns `row` (long, unique), `features` (array of float, not normalised), `code`
@@ -118,9 +123,9 @@ def fit_on_spark(
     """
     if not np.array_equal(np.unique(sample.codes), np.arange(len(labels))):
         raise ValueError("the sample must hold every label")
-    fit = _fit_forest if settings.head == "forest" else _fit_linear
-    with _failures_in_words(), kept(as_vectors(data, mirrored=settings.head != "forest")) as ready:
-        return fit(ready, tuple(labels), sample, settings)
+    fit = {"svm": _fit_svm, "logistic": _fit_logistic, "forest": _fit_forest}[settings.head]
+    with _failures_in_words():
+        return fit(data, tuple(labels), sample, settings)
 
 
 def spark_predictions(fit: SparkFit, data: DataFrame) -> DataFrame:
@@ -138,7 +143,7 @@ def spark_predictions(fit: SparkFit, data: DataFrame) -> DataFrame:
     from pyspark.sql.functions import col
 
     scores = "probability" if fit.head.kind == "forest" else "rawPrediction"
-    said: DataFrame = fit.model.transform(as_vectors(data, mirrored=fit.head.kind != "forest"))
+    said: DataFrame = fit.model.transform(as_vectors(data, mirrored=fit.head.kind == "logistic"))
     return said.select(
         "row",
         col("prediction").cast("int").alias("predicted"),
@@ -149,8 +154,8 @@ def spark_predictions(fit: SparkFit, data: DataFrame) -> DataFrame:
 def regularisation(c: float, total_weight: float) -> float:
     """Spark's regParam that means C.
 
-    Ours is ½‖W‖² + C Σ wᵢ lossᵢ. Spark ML's, in `LogisticRegression` and `LinearSVC` with
-    elasticNetParam 0 and standardization off, is Σ wᵢ lossᵢ / Σ wᵢ + ½ regParam ‖W‖² (its guide,
+    Ours is ½‖W‖² + C Σ wᵢ lossᵢ. Spark ML's, in `LogisticRegression` with elasticNetParam 0
+    and standardization off, is Σ wᵢ lossᵢ / Σ wᵢ + ½ regParam ‖W‖² (its guide,
     "Linear methods", and RDDLossFunction and L2Regularization in its source). Divided by C Σ wᵢ
     ours is that one with regParam = 1 / (C Σ wᵢ).
 
@@ -161,11 +166,8 @@ def regularisation(c: float, total_weight: float) -> float:
     return 1 / (c * total_weight)
 
 
-def _fit_linear(
-    ready: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
-) -> SparkFit:
-    from pyspark.ml.classification import LinearSVC, LogisticRegression, OneVsRest
-
+def _choose(sample: Sample, labels: tuple[str, ...], settings: Settings) -> tuple[Head, float]:
+    """A linear head on the sample alone, and its C."""
     head = fit_head(
         sample.features,
         np.array(labels)[sample.codes],
@@ -177,30 +179,73 @@ def _fit_linear(
         groups=sample.groups,
         label_order=labels,
     )
-    c = cast(float, head.c)  # only a forest has none
-    (total,) = ready.agg({"weight": "sum"}).collect()[0]
-    same: dict[str, Any] = {
-        "regParam": regularisation(c, total),
-        "fitIntercept": False,  # see `mirror`
-        "standardization": False,
-    }
-    if settings.head == "logistic":
-        model: Any = LogisticRegression(**_COLUMNS, **_LOGISTIC, **same).fit(ready)
-        weights = model.coefficientMatrix.toArray()
-    elif len(labels) == 2:
-        model = LinearSVC(**_COLUMNS, **_SVM, **same).fit(ready)
-        weights = model.coefficients.toArray()[None]
-    else:
-        one = LinearSVC(**_SVM, **same)
-        model = OneVsRest(classifier=one, parallelism=_LABELS_AT_ONCE, **_COLUMNS).fit(ready)
-        weights = np.stack([part.coefficients.toArray() for part in model.models])
-    weights = mirror(weights).astype(np.float32)
-    estimator = LinearWeights(weights[:, :-1].copy(), weights[:, -1].copy())
+    return head, cast(float, head.c)  # only a forest has none
+
+
+def _fit_svm(
+    data: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
+) -> SparkFit:
+    head, c = _choose(sample, labels, settings)
+    with kept(data) as rows:
+        estimator = LinearWeights.of(
+            fit_squared_hinge(
+                rows,
+                np.hstack([head.estimator.coef_, head.estimator.intercept_[:, None]]),
+                unit_rows(sample.features),
+                sample.codes,
+                c=c,
+                total_weight=_total_weight(rows),
+            )
+        )
+    return SparkFit(replace(head, estimator=estimator, held_out_right=None), _svm_model(estimator))
+
+
+def _svm_model(estimator: LinearWeights) -> Any:
+    """Spark's model of the same weights, as its LinearSVC and OneVsRest would return it."""
+    from pyspark.ml.classification import LinearSVCModel, OneVsRestModel
+    from pyspark.ml.common import _py2java
+    from pyspark.ml.linalg import Vectors
+    from pyspark.ml.wrapper import JavaWrapper
+    from pyspark.sql import SparkSession
+
+    context = SparkSession.active().sparkContext
+    models = []
+    for number, row in enumerate(estimator.coef_.astype(np.float64)):
+        java = JavaWrapper._new_java_obj(
+            "org.apache.spark.ml.classification.LinearSVCModel",
+            f"foveate_svm_{number}",
+            _py2java(context, Vectors.dense(row)),
+            float(estimator.intercept_[number]),
+        )
+        models.append(LinearSVCModel(java))
+    return models[0] if len(models) == 1 else OneVsRestModel(models)
+
+
+def _fit_logistic(
+    data: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
+) -> SparkFit:
+    from pyspark.ml.classification import LogisticRegression
+
+    head, c = _choose(sample, labels, settings)
+    with kept(as_vectors(data, mirrored=True)) as rows:
+        model = LogisticRegression(
+            **_COLUMNS,
+            **_LOGISTIC,
+            regParam=regularisation(c, _total_weight(rows)),
+            standardization=False,
+            fitIntercept=False,  # see `mirror`
+        ).fit(rows)
+    estimator = LinearWeights.of(mirror(model.coefficientMatrix.toArray()))
     return SparkFit(replace(head, estimator=estimator, held_out_right=None), model)
 
 
+def _total_weight(rows: DataFrame) -> float:
+    (total,) = rows.agg({"weight": "sum"}).collect()[0]
+    return float(total)
+
+
 def _fit_forest(
-    ready: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
+    data: DataFrame, labels: tuple[str, ...], sample: Sample, settings: Settings
 ) -> SparkFit:
     from pyspark.ml.classification import RandomForestClassifier
     from pyspark.sql.functions import col
@@ -214,14 +259,15 @@ def _fit_forest(
         sample.codes, groups=sample.groups, folds=settings.folds, repeats=1, seed=settings.seed
     )
     temperature, accuracy = DEFAULT_TEMPERATURE["forest"], None
-    if dealt is not None:
-        held = dealt[0] == 0
-        others = ready.filter(~col("row").isin(sample.rows[held].tolist()))
-        _, small = grow(others, max(FEWEST_TREES, round(_OUT_OF_BAG * settings.trees)))
-        scores = log_shares(small.predict_proba(unit_rows(sample.features[held])))
-        temperature = fit_temperature(scores, sample.codes[held])
-        accuracy = float((scores.argmax(1) == sample.codes[held]).mean())
-    model, forest = grow(ready, settings.trees)
+    with kept(as_vectors(data, mirrored=False)) as rows:
+        if dealt is not None:
+            held = dealt[0] == 0
+            others = rows.filter(~col("row").isin(sample.rows[held].tolist()))
+            _, small = grow(others, max(FEWEST_TREES, round(_OUT_OF_BAG * settings.trees)))
+            scores = log_shares(small.predict_proba(unit_rows(sample.features[held])))
+            temperature = fit_temperature(scores, sample.codes[held])
+            accuracy = float((scores.argmax(1) == sample.codes[held]).mean())
+        model, forest = grow(rows, settings.trees)
     return SparkFit(Head("forest", labels, None, forest, temperature, (), accuracy), model)
 
 

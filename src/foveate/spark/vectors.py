@@ -46,10 +46,7 @@ def ready_rows(batches: Iterator[pa.RecordBatch], *, mirrored: bool) -> Iterator
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
             row, features, code, weight = batch.slice(start, _ROWS_AT_ONCE).columns
-            if features.null_count:
-                raise ValueError("every row must have features")
-            values = features.flatten().to_numpy().reshape(len(features), -1)
-            rows = unit_rows(values).astype(np.float64)
+            rows = unit_rows(values_of(features)).astype(np.float64)
             if mirrored:
                 rows = mirror(np.hstack([rows, np.ones((len(rows), 1))]))
             offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
@@ -57,6 +54,18 @@ def ready_rows(batches: Iterator[pa.RecordBatch], *, mirrored: bool) -> Iterator
             yield pa.RecordBatch.from_arrays(
                 [row, vectors, code, weight], names=["row", "features", "code", "weight"]
             )
+
+
+def values_of(column: pa.ListArray) -> NDArray[np.float32]:
+    """A column of equally long lists as (n, d) float32, not copied.
+
+    Raises:
+        ValueError: a row has none.
+    """
+    if column.null_count:
+        raise ValueError("every row must have features")
+    values: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(column), -1)
+    return values
 
 
 @contextmanager
