@@ -15,10 +15,10 @@ demo: $(VENV)/base  ## draw images, train, evaluate, write a report: foveate-dem
 	$(BIN)/foveate demo foveate-demo
 
 test: $(VENV)/dev  ## the quick tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(TORCH)/ready  ## the slow tests, and those that need PyTorch (several GB)
-	$(TORCH)/bin/python -m pytest -m slow
+	$(TORCH)/bin/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(VENV)/dev  ## style and types
 	$(BIN)/ruff check .

@@ -148,17 +148,23 @@ def open_file(path: str) -> IO[bytes]:
     return opened
 
 
-def write_anywhere(path: str, data: bytes) -> None:
+def write_anywhere(path: str, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file to a local path or URL; it appears whole or not at all.
 
     A blob store shows an object once all of it was sent; anywhere else the bytes go to a file
     beside it, which is then renamed.
 
+    Args:
+        path: where it appears; its folder is made.
+        data: all of it.
+        durable: see `atomic_write`.
+
     Raises:
         OSError: it cannot be written.
     """
     if not is_url(path):
-        write_bytes(Path(path), data)
+        with atomic_write(Path(path), durable=durable) as file:
+            file.write(data)
         return
     filesystem, inner = _filesystem(path)
     if _has_folders(filesystem):

@@ -16,20 +16,31 @@ from sklearn.utils.class_weight import compute_sample_weight
 from test_head_export import run
 
 from foveate.errors import ClusterError
-from foveate.heads import Head, LogisticRegression, encode, rows_to_search, unit_rows, weights_of
+from foveate.heads import (
+    Head,
+    LinearSVM,
+    LogisticRegression,
+    encode,
+    fit_head,
+    unit_rows,
+    weights_of,
+)
+from foveate.heads.basis import Basis
 from foveate.heads.forest import log_shares
+from foveate.heads.loss import NOTHING_HELD, Rows, SquaredHinge
 from foveate.heads.norm import softmax
 from foveate.settings import Settings
+from foveate.spark import svm
 from foveate.spark.fitting import Sample, SparkFit, fit_on_spark, regularisation, spark_predictions
+from foveate.spark.svm import Scaling, sum_rows
 from foveate.spark.trees import parse_tree
 from foveate.spark.vectors import mirror, ready_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-ROWS = 300
-DIMENSION = 32
-LINEAR = ("svm", "logistic")
+ROWS = 200
+DIMENSION = 16
 
 
 @given(st.integers(1, 50), st.integers(0, 2**32 - 1))
@@ -117,6 +128,80 @@ def test_weights_are_those_of_scikit_learn() -> None:
     )
 
 
+def batch_of(
+    features: NDArray[np.float32], codes: NDArray[np.intp], weights: NDArray[np.float64]
+) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {
+            "features": pa.array(list(features), pa.list_(pa.float32())),
+            "code": pa.array(codes.astype(np.int32)),
+            "weight": pa.array(weights),
+        }
+    )
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+def test_workers_sum_the_loss_of_the_local_svm(n_labels: int) -> None:
+    features, labels = clusters(70, 9, n_labels)
+    codes = encode(labels)[1]
+    rng = np.random.default_rng(0)
+    weights = rng.random(70)
+    at = rng.standard_normal((n_labels if n_labels > 2 else 1, 10)).astype(np.float32)
+    batch = batch_of(features, codes, weights)
+    (sums,) = sum_rows(iter([batch.slice(0, 30), batch.slice(30)]), weights=at)
+    rows = np.hstack([unit_rows(features), np.ones((70, 1), np.float32)])
+    known = Rows.in_one_fold(codes, n_labels, weights.astype(np.float32))
+    local = SquaredHinge.of(known, NOTHING_HELD).at((at @ rows.T)[:, None])
+    assert sums["loss"][0].as_py() == pytest.approx(local.value.sum(), rel=1e-5)
+    slope = np.frombuffer(sums["slope"][0].as_py()).reshape(at.shape)
+    np.testing.assert_allclose(slope, local.slope[:, 0] @ rows, rtol=1e-4, atol=1e-4)
+
+
+def test_a_worker_without_rows_sums_to_nothing() -> None:
+    (sums,) = sum_rows(iter([]), weights=np.ones((3, 5), np.float32))
+    assert sums["loss"].to_pylist() == [0.0]
+    assert not np.frombuffer(sums["slope"][0].as_py()).any()
+
+
+def test_the_scaling_undoes_itself_and_flattens_what_is_steep() -> None:
+    features, labels = clusters(60, 9, 3)
+    unit = unit_rows(features)
+    start = np.random.default_rng(0).standard_normal((3, 10))
+    scaling = Scaling.of(unit, encode(labels)[1], start, c=2.0, total_weight=600.0)
+    np.testing.assert_allclose(scaling.shrunk(scaling.stretched(start)), start, atol=1e-5)
+    steepest = Basis.of(unit).axes[-1:].astype(np.float64).repeat(3, 0)
+    assert (np.linalg.norm(scaling.shrunk(steepest), axis=1) < 0.1).all()
+
+
+def test_the_descent_ends_at_the_local_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = clusters(ROWS, DIMENSION, 3, spread=2)
+    codes = encode(labels)[1]
+    batch = batch_of(features, codes, np.ones(ROWS))
+    passes = []
+
+    def here(data: object, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        passes.append(data)
+        (sums,) = sum_rows(iter([batch]), weights=weights.astype(np.float32))
+        slope = np.frombuffer(sums["slope"][0].as_py()).reshape(weights.shape)
+        return sums["loss"][0].as_py(), slope
+
+    monkeypatch.setattr(svm, "_sums", here)
+    part = unit_rows(features[:60])
+    alone = LinearSVM(10.0).fit(part, codes[:60])
+    found = svm.fit_squared_hinge(
+        None,  # type: ignore[arg-type]
+        np.hstack([alone.coef_, alone.intercept_[:, None]]).astype(np.float64),
+        part,
+        codes[:60],
+        c=10.0,
+        total_weight=ROWS,
+    )
+    local = LinearSVM(10.0, tol=1e-8).fit(unit_rows(features), codes)
+    assert 1 < len(passes) < 40
+    scores = unit_rows(features) @ found[:, :-1].T + found[:, -1]
+    np.testing.assert_allclose(scores, local.decision_function(unit_rows(features)), atol=0.05)
+
+
 class Problem:
     """Generated rows, locally and on the cluster."""
 
@@ -125,8 +210,15 @@ class Problem:
         self.labels, self.codes = encode(labels)
         self.weights = np.where(self.codes == 0, 2.0, 1.0)
         self.session = session
-        part = rows_to_search(self.codes, np.arange(ROWS), 5, 0)
-        self.sample = Sample(part, self.features[part], self.codes[part], part)
+        self.sample = self.sample_of(ROWS)
+
+    def sample_of(self, m: int) -> Sample:
+        part = np.arange(m)
+        return Sample(part, self.features[:m], self.codes[:m], part)
+
+    def fit_on_the_sample(self) -> Head:
+        names = np.array(self.labels)[self.sample.codes]
+        return fit_head(self.sample.features, names, kind="svm", c_grid=[1.0])
 
     def data(self) -> DataFrame:
         table = pa.table(
@@ -159,17 +251,17 @@ def assert_the_file_says_the_same(problem: Problem, fit: SparkFit) -> None:
     np.testing.assert_array_equal(in_file.argmax(1), predicted)
     np.testing.assert_array_equal(probabilities.argmax(1), predicted)
     np.testing.assert_allclose(softmax(in_file), softmax(scores.astype(np.float32)), atol=1e-5)
-    assert (predicted == problem.codes).mean() > 0.8
+    assert (predicted == problem.codes).mean() > 0.7, "chance is 0.5 or less"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_labels", [2, 3])
 def test_logistic_regression_is_the_local_one(session: SparkSession, n_labels: int) -> None:
     problem = Problem(session, n_labels)
-    fit = problem.fit(classifier="logistic", c=[0.1, 10.0])
+    fit = problem.fit(classifier="logistic", c=[0.1, 1.0])
     assert_the_file_says_the_same(problem, fit)
     assert fit.head.search
-    assert fit.head.c in (0.1, 10.0)
+    assert fit.head.c in (0.1, 1.0)
     local = LogisticRegression(fit.head.c, class_weight={0: 2.0}, tol=1e-8)
     local.fit(unit_rows(problem.features), problem.codes)
     at_one = Head("logistic", problem.labels, fit.head.c, fit.head.estimator, 1.0, (), None)
@@ -182,10 +274,18 @@ def test_logistic_regression_is_the_local_one(session: SparkSession, n_labels: i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_labels", [2, 3])
-def test_the_svm(session: SparkSession, n_labels: int) -> None:
+def test_the_svm_is_the_local_one(session: SparkSession, n_labels: int) -> None:
     problem = Problem(session, n_labels)
+    problem.sample = problem.sample_of(ROWS // 2)  # so that there is a way to go from it
     fit = problem.fit(classifier="svm", c=[1.0])
     assert_the_file_says_the_same(problem, fit)
+    local = LinearSVM(1.0, class_weight={0: 2.0}, tol=1e-7)
+    local.fit(unit_rows(problem.features), problem.codes)
+    scores = unit_rows(problem.features) @ local.coef_.T + local.intercept_
+    found = fit.head.scores(problem.features)[:, -1]
+    np.testing.assert_allclose(found, scores[:, -1], atol=0.02)
+    alone = problem.fit_on_the_sample().scores(problem.features)[:, -1]
+    assert np.abs(alone - scores[:, -1]).max() > 0.05, "the sample alone would have done"
 
 
 @pytest.mark.slow

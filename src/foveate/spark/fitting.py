@@ -27,6 +27,7 @@ from foveate.heads.folds import deal_folds
 from foveate.heads.forest import FEWEST_TREES, log_shares
 from foveate.heads.trees import TreeForest
 from foveate.settings import Settings
+from foveate.spark.failures import cause_of
 from foveate.spark.svm import fit_squared_hinge
 from foveate.spark.trees import read_trees
 from foveate.spark.vectors import as_vectors, kept, mirror
@@ -209,7 +210,7 @@ def _svm_model(estimator: LinearWeights) -> Any:
     from pyspark.sql import SparkSession
 
     context = SparkSession.active().sparkContext
-    models = []
+    models: list[Any] = []
     for number, row in enumerate(estimator.coef_.astype(np.float64)):
         java = JavaWrapper._new_java_obj(
             "org.apache.spark.ml.classification.LinearSVCModel",
@@ -279,9 +280,8 @@ def _failures_in_words() -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        cause = str(getattr(error, "java_exception", "") or error).strip() or type(error).__name__
         raise ClusterError(
-            f"Spark failed while it fitted the classifier: {cause.splitlines()[0]} If executors "
+            f"Spark failed while it fitted the classifier: {cause_of(error)}. If executors "
             "ran out of memory, give the target more `memory` or more executors; their logs on "
             "the workers say more."
         ) from error

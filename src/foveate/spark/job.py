@@ -9,11 +9,10 @@ there; until then the folder is not a result.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from foveate import files
 from foveate.catalog import Entry
 from foveate.errors import ClusterError, SettingsError
 from foveate.predictions import COMMITTED
+from foveate.spark.failures import cause_of, is_ours
 from foveate.spark.plan import Shard, plan_shards, read_plan, write_plan
 from foveate.spark.worker import META, REFUSED, Job, Tally, run_shard
 
@@ -32,8 +32,6 @@ JOB_FILE = f"{META}/job.json"
 SECONDS_BETWEEN_NEWS = 0.3
 READERS = 16
 """Small files that are read from a blob store at once."""
-
-_SENTENCE = re.compile(r"(?:ClusterError|SettingsError|BackboneError|ModelFileError): (.+)")
 
 Progress = Callable[[int, int], None]
 """Told about how many images are done, of how many."""
@@ -172,8 +170,7 @@ def _run(
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(inheritable_thread_target(session)(collect))
         try:
-            while not future.done():
-                time.sleep(SECONDS_BETWEEN_NEWS)
+            while wait([future], SECONDS_BETWEEN_NEWS).not_done:
                 if progress is not None:
                     share = _tasks_done(session, group) / len(indices)
                     progress(done_before + int(share * sum(sizes)), total)
@@ -203,23 +200,11 @@ def _tasks_done(session: SparkSession, group: str) -> int:
 
 def _in_a_sentence(error: Exception) -> str:
     """What a person can do about a failure of Spark."""
-    text = str(error)
-    if found := _SENTENCE.search(text):
-        return found[1]
-    if "No module named 'foveate'" in text or ("foveate" in text and "ModuleNotFound" in text):
-        return (
-            "The workers have no foveate. Give the target a `python` where it is installed, or an "
-            "`environment` that `foveate target pack` made; `foveate target check` tells more."
-        )
-    causes = [
-        line.strip()
-        for line in text.splitlines()
-        if re.match(r"\s*(?:\w+\.)*\w*(?:Error|Exception)\b", line)
-    ]
-    cause = causes[-1] if causes else text.strip().partition("\n")[0]
+    if is_ours(error):
+        return cause_of(error)
     return (
-        f"The cluster could not do it: {cause[:500]}. What is done is kept: the same command goes "
-        "on from here; with --debug it shows all that Spark says."
+        f"The cluster could not do it: {cause_of(error)}. What is done is kept: the same command "
+        "goes on from here; with --debug it shows all that Spark says."
     )
 
 

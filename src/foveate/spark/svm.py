@@ -11,6 +11,7 @@ EuroSAT, from a fifth of the images, 20 passes named 99.8 % of the test images l
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def fit_squared_hinge(
     """
     descent = Descent(data, Scaling.of(sample, codes, start, c=c, total_weight=total_weight), c)
     options = {"maxfun": MOST_PASSES, "maxiter": MOST_PASSES, "maxcor": _STEPS_REMEMBERED}
-    try:
+    with suppress(_NearEnough):
         minimize(
             descent,
             descent.scaling.stretched(start).ravel(),
@@ -72,8 +73,6 @@ def fit_squared_hinge(
             method="L-BFGS-B",
             options=options | {"ftol": 0.0, "gtol": 0.0},
         )
-    except _NearEnough:
-        pass
     return descent.best
 
 

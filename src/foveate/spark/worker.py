@@ -208,7 +208,8 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
         worker=f"{socket.gethostname()}:{os.getpid()}",
         peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
-    files.write_anywhere(job.tally(shard.id), tally.to_json().encode())
+    # The part is on the disk by now. Without its tally it would be made again.
+    files.write_anywhere(job.tally(shard.id), tally.to_json().encode(), durable=False)
     return tally
 
 
