@@ -18,11 +18,7 @@ from foveate.cli import run
 from foveate.settings import Settings
 from foveate.spark.engine import SparkEngine
 
-pytestmark = [
-    pytest.mark.slow,
-    # Spark's OneVsRest leaves its pool of threads to the garbage collector.
-    pytest.mark.filterwarnings("ignore:unclosed running multiprocessing pool:ResourceWarning"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
