@@ -1,0 +1,78 @@
+"""A cluster on blob stores: images, plan and parts behind URLs, secrets only in the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import foveate as fv
+from conftest import draw_folder
+from foveate import files, pipeline
+from foveate.predictions import read_predictions
+from foveate.settings import Settings
+from foveate.spark import bulk
+from foveate.spark.engine import SparkEngine
+from foveate.targets import is_secret
+
+if TYPE_CHECKING:
+    from cluster import Cluster
+    from pyspark.sql import SparkSession
+
+    from stores import Opened
+
+pytest_plugins = ("stores",)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
+]
+
+
+@pytest.mark.parametrize("kind", ["abfs", "s3"])
+def test_scored_and_trained_behind_urls(
+    session: SparkSession,
+    cluster: Cluster,
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store: Opened = request.getfixturevalue(kind)
+    folder = draw_folder(tmp_path / "images", count=12)
+    (folder / "dots" / "broken.png").write_bytes(b"no image")
+    copied = fv.copy(str(folder), f"{store.url}/images")
+    assert len(list(folder.rglob("*.png"))) == copied.copied == 37
+
+    options = {}
+    for name, value in store.storage_options.items():
+        options[name] = value
+        if is_secret(name):
+            monkeypatch.setenv(f"FOVEATE_TEST_{name.upper()}", value)
+            options[name] = f"env:FOVEATE_TEST_{name.upper()}"
+    assert any(value.startswith("env:") for value in options.values())
+    target = cluster.target(
+        storage=f"{store.url}/derived", storage_options={store.protocol: options}
+    )
+    settings = Settings(classifier="logistic", resolution=64, c=(1.0,))
+    training = pipeline.train(f"{store.url}/images", settings, engine=SparkEngine(session, target))
+    assert training.evaluation.accuracy.value > 0.5, "chance is 0.33"
+    assert training.prepared.rate.images == 37
+
+    there = bulk.score(
+        training.classifier, f"{store.url}/images", target=target, out=f"{store.url}/out"
+    )
+    assert (there.images, there.refused) == (37, 1)
+    found = read_predictions(f"{store.url}/out")
+    local = pipeline.score(training.classifier, folder).predictions
+    names = [Path(path).relative_to(folder).as_posix() for path in local.paths]
+    order = [found.paths.index(f"{store.url}/images/{name}") for name in names]
+    assert found.take(order).predicted == local.predicted
+    np.testing.assert_allclose(
+        found.probabilities[order], local.probabilities, atol=1e-3, equal_nan=True
+    )
+    single = f"{store.url}/single.parquet"
+    bulk.score(training.classifier, f"{store.url}/images", target=target, out=single)
+    assert read_predictions(single).paths == tuple(sorted(found.paths))
+    assert not files.exists(f"{single}.parts")
