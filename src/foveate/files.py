@@ -176,6 +176,22 @@ def write_anywhere(path: str, data: bytes, *, durable: bool = True) -> None:
         filesystem.pipe_file(inner, data)
 
 
+def upload(local: Path, url: str) -> None:
+    """Send a local file to a URL, piece by piece; it appears there whole or not at all.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    filesystem, inner = _filesystem(url)
+    if _has_folders(filesystem):
+        filesystem.makedirs(inner.rpartition("/")[0], exist_ok=True)
+        temporary = f"{inner}.{uuid.uuid4().hex}.part"
+        filesystem.put_file(str(local), temporary)
+        filesystem.mv(temporary, inner)
+    else:
+        filesystem.put_file(str(local), inner)
+
+
 def remove(path: str) -> None:
     """Remove a file or a whole folder, local or behind a URL; nothing where there is none.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,12 @@ from numpy.typing import NDArray
 
 from foveate.errors import SettingsError, SourceError
 from foveate.files import (
-    atomic_write,
     exists,
     is_folder,
     join,
-    list_files,
     printable,
     read_bytes,
+    write_anywhere,
 )
 
 if TYPE_CHECKING:
@@ -122,13 +122,14 @@ def write_predictions(
     Raises:
         SettingsError: the suffix is neither `.parquet` nor `.csv`.
     """
-    path = Path(path)
-    suffix = check_suffix(path.name)
+    path = str(path)
+    suffix = check_suffix(path)
     table = to_table(predictions)
     if with_ids and predictions.ids is not None:
         table = table.append_column(_ID, _text(predictions.ids))
-    with atomic_write(path) as file:
-        write_table(table, file, suffix)
+    buffer = io.BytesIO()
+    write_table(table, buffer, suffix)
+    write_anywhere(path, buffer.getvalue())
 
 
 def write_table(table: pa.Table, file: IO[bytes], suffix: str) -> None:
@@ -183,8 +184,15 @@ def _parts(folder: str) -> list[str]:
             f"‘{folder}’ is not complete: it has no {COMMITTED}. Start `foveate score` again with "
             "the same arguments; it does what is missing."
         )
-    found = [entry.path for entry in list_files(folder) if "/" not in entry.relative]
-    return [path for path in found if not path.rpartition("/")[2].startswith("_")]
+    # Its own list: a worker that was thought dead may have written another part since.
+    try:
+        return [
+            join(folder, name) for name in json.loads(read_bytes(join(folder, COMMITTED)))["parts"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise SourceError(
+            f"‘{folder}’ was not written by foveate: its {COMMITTED} names no parts."
+        ) from None
 
 
 def check_suffix(path: str | Path) -> str:

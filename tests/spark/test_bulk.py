@@ -91,7 +91,7 @@ def test_the_same_answers_as_locally(
     assert some.paths == pipeline.score(classifier, images, sample=0.5).predictions.paths
     assert not Path(f"{single}.parts").exists()
 
-    with pytest.raises(SettingsError, match="another classifier or other settings"):
+    with pytest.raises(SettingsError, match="another classifier, source, sample or other"):
         bulk.featurize(images, SETTINGS, target=cluster.target(), out=out)
     features = tmp_path / "features.parquet"
     done = bulk.featurize(images, SETTINGS, target=cluster.target(), out=features)
@@ -126,6 +126,48 @@ def test_a_folder_that_has_grown(
     assert 6 <= there.computed < 30
 
 
+def test_a_result_is_left_alone(
+    session: object, cluster: Cluster, classifier: Classifier, images: Path, tmp_path: Path
+) -> None:
+    target, out = cluster.target(), tmp_path / "out"
+    first = bulk.score(classifier, images, target=target, out=out)
+    (out / "README.md").write_text("mine")
+    (out / "part-0123456789abcdef.parquet").write_bytes(b"of a worker that was thought dead")
+    assert len(read_predictions(out).paths) == first.images
+    for changed in ({"sample": 0.5}, {"limit": 7}):
+        with pytest.raises(SettingsError, match="another classifier, source, sample"):
+            bulk.score(classifier, images, target=target, out=out, **changed)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="another classifier, source, sample"):
+        bulk.score(classifier, images / "dots", target=target, out=out)
+    bulk.score(classifier, images, target=target, out=out)
+    assert (out / "README.md").read_text() == "mine"
+    assert not (out / "part-0123456789abcdef.parquet").exists()
+
+
+def test_what_could_not_be_read_is_tried_again(
+    session: object, cluster: Cluster, classifier: Classifier, images: Path, tmp_path: Path
+) -> None:
+    table, out = tmp_path / "table.csv", tmp_path / "out"
+    paths = sorted(images.rglob("*.png"))
+    table.write_text("path\n" + "".join(f"{path}\n" for path in paths))
+    away = paths[3]
+    entries = bulk.read_source
+
+    def listed_then_gone(source: object) -> object:
+        found = entries(source)  # type: ignore[arg-type]
+        away.rename(tmp_path / "away.png")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "read_source", listed_then_gone)
+        first = bulk.score(classifier, table, target=cluster.target(), out=out)
+    assert first.refused == 2
+    (tmp_path / "away.png").rename(away)
+    again = bulk.score(classifier, table, target=cluster.target(), out=out)
+    assert again.refused == 1
+    assert again.computed > 0
+
+
 def test_what_cannot_be_done(
     session: object, cluster: Cluster, classifier: Classifier, images: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +176,8 @@ def test_what_cannot_be_done(
         bulk.score(classifier, images, target=target, out=images)
     with pytest.raises(SettingsError, match="or a folder"):
         bulk.score(classifier, images, target=target, out=tmp_path / "out.json")
+    with pytest.raises(SettingsError, match="lies in the source"):
+        bulk.score(classifier, images, target=target, out=images / "out")
     with pytest.raises(SourceError, match="There is no folder"):
         bulk.score(classifier, tmp_path / "none", target=target, out=tmp_path / "out")
     target = target.model_copy(

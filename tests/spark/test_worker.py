@@ -46,6 +46,7 @@ def job_of(images: Path, out: Path, kind: Kind, network: bytes, suffix: str = ".
         out=str(out),
         suffix=suffix,
         root=str(images),
+        selection="",
         plan=str(out / "plan"),
         network=digest(network),
         dimension=1280,
@@ -127,6 +128,22 @@ def test_a_tally_survives_as_text(classifier: Classifier, images: Path, tmp_path
     for text in ("[]", "{}", '{"named": 3}', "no"):
         with pytest.raises(ValueError):  # noqa: PT011 - JSON has messages of its own
             Tally.from_json(text)
+
+
+def test_a_store_that_does_not_answer_is_no_bad_image(
+    classifier: Classifier, images: Path, tmp_path: Path
+) -> None:
+    job = job_of(images, tmp_path, "score", classifier.onnx_bytes)
+    gone = images.with_name("gone")
+    images.rename(gone)
+    images.mkdir()
+    try:
+        with pytest.raises(OSError, match="none of 13 images can be read"):
+            run_shard(job, 0, classifier.onnx_bytes, 1)
+    finally:
+        images.rmdir()
+        gone.rename(images)
+    assert run_shard(job, 0, classifier.onnx_bytes, 1).unread == 0
 
 
 def test_another_version_is_refused(classifier: Classifier, images: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ Target = Annotated[
     ),
 ]
 Sample = Annotated[
-    float | None,
+    float,
     typer.Option(
         "--sample-frac",
         metavar="SHARE",

@@ -56,7 +56,7 @@ def score(
         ),
     ],
     limit: options.Limit = None,
-    sample: options.Sample = None,
+    sample: options.Sample = 1.0,
     engine: options.Engine = None,
     target: options.Target = None,
     seed: options.Seed = None,
@@ -96,7 +96,7 @@ def score(
                     target=cluster,
                     out=out,
                     limit=limit,
-                    sample=sample or 1.0,
+                    sample=sample,
                     progress=progress,
                 )
             record.finish(bulk_score_outcome(bulk, classifier, settings))
@@ -113,7 +113,7 @@ def score(
     with recording(place, "score", source, known) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.score(
-                classifier, source, settings, limit=limit, sample=sample or 1.0, progress=progress
+                classifier, source, settings, limit=limit, sample=sample, progress=progress
             )
         write_predictions(scoring.predictions, out)
         record.finish(score_outcome(scoring, settings, out=Path(out)))
@@ -135,7 +135,7 @@ def featurize(
     backbone: options.Backbone = None,
     resolution: options.Resolution = None,
     limit: options.Limit = None,
-    sample: options.Sample = None,
+    sample: options.Sample = 1.0,
     engine: options.Engine = None,
     target: options.Target = None,
     seed: options.Seed = None,
@@ -157,9 +157,12 @@ def featurize(
     cluster = choose_target(engine, target, project)
     if cluster is None and not out.endswith(".parquet"):
         raise SettingsError(f"Features are written as Parquet: ‘{out}’ must end in .parquet.")
+    if cluster is None and is_url(out):
+        raise SettingsError(f"‘{out}’: write a file; `foveate copy` brings it there.")
     _check_out(out)
     if cluster is not None:
         from foveate.spark.bulk import featurize as featurize_there
+        from foveate.spark.merge import refused_beside
 
         with ProgressBar(quiet=quiet) as progress:
             bulk = featurize_there(
@@ -168,19 +171,20 @@ def featurize(
                 target=cluster,
                 out=out,
                 limit=limit,
-                sample=sample or 1.0,
+                sample=sample,
                 progress=progress,
             )
         if as_json:
             print_json(bulk_json(bulk))
         else:
             print(f"{_speed(bulk)}\nFeatures  {out}")
-        where = f"{out}/_refused/ names them all"
+        single = out.endswith(".parquet")
+        where = f"{refused_beside(out) if single else f'{out}/_refused/'} names them all"
         _name_refused_there(bulk, where, quiet=quiet)
         return
     with ProgressBar(quiet=quiet) as progress:
         prepared, seconds = pipeline.featurize(
-            source, settings, limit=limit, sample=sample or 1.0, progress=progress
+            source, settings, limit=limit, sample=sample, progress=progress
         )
     prepared.write_features(Path(out))
     if as_json:
@@ -194,7 +198,7 @@ def featurize(
 
 def _check_out(out: str) -> None:
     """Whether a result can be written, as far as that can be told beforehand."""
-    if not is_url(out) and Path(out).suffix:
+    if not is_url(out) and Path(out).suffix.lower() in (".parquet", ".csv"):
         check_can_write(Path(out))
 
 

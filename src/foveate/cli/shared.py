@@ -54,9 +54,9 @@ def choose_target(engine: str | None, name: str | None, project: Path | None) ->
     return find_target(name, project)
 
 
-def also_known(engine: str | None, target: str | None, sample: float | None) -> dict[str, str]:
+def also_known(engine: str | None, target: str | None, sample: float) -> dict[str, str]:
     """What the run history is told of these flags: those that were given."""
-    given = {"engine": engine, "target": target, "sample_frac": sample}
+    given = {"engine": engine, "target": target, "sample_frac": sample if sample < 1 else None}
     return {name: str(value) for name, value in given.items() if value is not None}
 
 

@@ -51,7 +51,7 @@ def train(
     exclude: options.Exclude = None,
     seed: options.Seed = None,
     limit: options.Limit = None,
-    sample: options.Sample = None,
+    sample: options.Sample = 1.0,
     engine: options.Engine = None,
     target: options.Target = None,
     workers: options.Workers = None,
@@ -109,7 +109,7 @@ def train(
             model=named,
             report=report,
             limit=limit,
-            sample=sample or 1.0,
+            sample=sample,
             quiet=quiet,
         )
         refined.show(as_json=as_json, quiet=quiet)
@@ -129,7 +129,7 @@ def train(
                 source,
                 settings,
                 limit=limit,
-                sample=sample or 1.0,
+                sample=sample,
                 name=record.name,
                 engine=where,
                 progress=progress,

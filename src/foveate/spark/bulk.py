@@ -22,7 +22,7 @@ from foveate.settings import Settings
 from foveate.spark.job import Finished, run_job
 from foveate.spark.merge import merge_parts
 from foveate.spark.session import open_session
-from foveate.spark.worker import Job, Kind
+from foveate.spark.worker import NAMED, Job, Kind
 from foveate.targets import Target
 
 FILE_SUFFIXES = {"score": (".parquet", ".csv"), "featurize": (".parquet",)}
@@ -164,6 +164,11 @@ def _bulk(
     out = absolute(out).rstrip("/")
     suffix = check_out(out, kind)
     source, limit, sample = what
+    if f"{out}/".startswith(f"{absolute(str(source)).rstrip('/')}/"):
+        raise SettingsError(
+            f"‘{out}’ lies in the source itself: its files would be taken for images. Name "
+            "another place."
+        )
     with watch.stage("list"):
         listed: Source = read_source(source).sampled(sample, settings.seed).limited(limit)
     job = Job(
@@ -171,6 +176,7 @@ def _bulk(
         out=out + PARTS if suffix else out,
         suffix=suffix or ".parquet",
         root=listed.root,
+        selection=_selection(limit, sample, settings),
         plan="",
         network=digest(onnx_bytes),
         dimension=dimension,
@@ -182,8 +188,7 @@ def _bulk(
     stage = "score" if kind == "score" else "features"
     with ExitStack() as stack:
         with watch.stage("connect"):
-            name = f"foveate {kind} {Path(listed.root).name}"
-            session = stack.enter_context(open_session(target, name=name))
+            session = stack.enter_context(open_session(target, name=f"foveate {kind}"))
         with watch.stage(stage):
             finished = run_job(
                 session,
@@ -198,6 +203,12 @@ def _bulk(
             merge_parts(finished, out)
             remove(job.out)
     return _summary(finished, out, labels, watch.seconds)
+
+
+def _selection(limit: int | None, sample: float, settings: Settings) -> str:
+    """Which files of a source, in words."""
+    words = [] if limit is None else [f"limit {limit}"]
+    return ", ".join(words + ([f"sample {sample:g}, seed {settings.seed}"] if sample < 1 else []))
 
 
 def check_out(out: str, kind: Kind) -> str:
@@ -227,7 +238,7 @@ def _summary(
         out=out,
         images=finished.all_images,
         refused=finished.refused,
-        named=tuple(named),
+        named=tuple(named[:NAMED]),
         predicted={label: counts[label] for label in labels},
         confidence=sum(tally.confidence for tally in finished.tallies) / read
         if labels and read

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from foveate import files
-from foveate.catalog import Catalog, Facts, FactStore, ImageRow, Source, open_workspace
+from foveate.catalog import Catalog, Entry, Facts, FactStore, ImageRow, Source, open_workspace
 from foveate.features import Rate
 from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, limits_of
 from foveate.settings import Settings
@@ -74,7 +75,8 @@ class SparkEngine:
             kind="prepare",
             out="",
             suffix=".parquet",
-            root=source.root,
+            root="",
+            selection="",
             plan="",
             network=files.digest(extractor.onnx_bytes),
             dimension=extractor.card.dimension,
@@ -85,17 +87,20 @@ class SparkEngine:
         )
         job = job.into(files.join(self._scratch, f"prepared-{job.key}-{_name(source)}"))
         with watch.stage("features"):
+            # Neither label nor side changes the features.
+            plain = {entry: replace(entry, label=None, side=None) for entry in source.entries}
             finished = run_job(
                 self._session,
                 job,
-                source.entries,
+                list(dict.fromkeys(plain.values())),
                 extractor.onnx_bytes,
                 storage_options=self._target.opened_storage_options(),
                 progress=None
                 if progress is None
                 else lambda done, n: progress("features", done, n),
             )
-            catalog, parts = _read(source, finished)
+            facts, parts = _read(finished)
+            catalog = Catalog(tuple(ImageRow(e, facts[plain[e]]) for e in source.entries))
         rate = Rate(finished.images, finished.seconds)
         return Prepared(source, workspace, store, catalog, parts, rate)
 
@@ -185,17 +190,16 @@ def spark_engine(target: Target) -> Iterator[SparkEngine]:
         yield SparkEngine(session, target)
 
 
-def _read(source: Source, finished: Finished) -> tuple[Catalog, FeatureParts]:
-    """The catalog and where the features are, from the parts; no features are read."""
+def _read(finished: Finished) -> tuple[dict[Entry, Facts], FeatureParts]:
+    """What is known of each file, and where the features are; no features are read."""
     job = finished.job
     paths = [job.part(shard) for shard in finished.shards]
     with ThreadPoolExecutor(READERS) as pool:
         facts = list(pool.map(read_facts, paths))
-    found: dict[object, Facts] = {}
+    found: dict[Entry, Facts] = {}
     for shard, known in zip(read_plan(job.plan, len(paths)), facts, strict=True):
         found |= zip(shard.entries, known, strict=True)
-    catalog = Catalog(tuple(ImageRow(entry, found[entry]) for entry in source.entries))
-    return catalog, FeatureParts(paths, facts, job.dimension)
+    return found, FeatureParts(paths, facts, job.dimension)
 
 
 def _name(source: Source) -> str:

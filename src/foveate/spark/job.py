@@ -9,9 +9,10 @@ there; until then the folder is not a result.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,11 @@ JOB_FILE = f"{META}/job.json"
 SECONDS_BETWEEN_NEWS = 0.3
 READERS = 16
 """Small files that are read from a blob store at once."""
+
+_OURS = re.compile(
+    rf"(?:{REFUSED}/)?part-[0-9a-f]{{16}}\.(?:parquet|csv)"
+    rf"|{META}/(?:plan-[0-9a-f]{{16}}/\d+\.parquet|tallies/[0-9a-f]{{16}}\.json)"
+)
 
 Progress = Callable[[int, int], None]
 """Told about how many images are done, of how many."""
@@ -102,18 +108,16 @@ def run_job(
         SettingsError: the folder of the result holds something else.
         ClusterError: the cluster failed, or its parts cannot be seen from here.
     """
-    known = _known_job(job)
+    shared = job.kind == "prepare"  # a store of parts that several jobs may add to
+    known = {} if shared else _known_job(job)
     earlier = list(read_plan(known["plan"], known["shards"])) if known else []
     shards = plan_shards(
         entries, key=job.key, cores=session.sparkContext.defaultParallelism, earlier=earlier
     )
     job = _keep_plan(job, shards, known if shards == earlier else {})
     there = _names(job.out)
-    pending = [
-        index
-        for index, shard in enumerate(shards)
-        if not {_below(job, job.part(shard.id)), _below(job, job.tally(shard.id))} <= there
-    ]
+    done = _tallies_of(job, [shard.id for shard in shards], there)
+    pending = [index for index, shard in enumerate(shards) if shard.id not in done]
     if pending and COMMITTED in there:
         files.remove(files.join(job.out, COMMITTED))
     start = time.perf_counter()
@@ -121,9 +125,10 @@ def run_job(
     fresh = _run(session, job, pending, onnx_bytes, storage_options, len(entries), sizes, progress)
     seconds = time.perf_counter() - start
     ids = tuple(shard.id for shard in shards)
-    tallies = _all_tallies(job, ids, fresh)
+    done |= {tally.shard: tally for tally in fresh}
+    tallies = tuple(done[shard] for shard in ids)
     finished = Finished(job, ids, tallies, sum(tally.images for tally in fresh), seconds)
-    _commit(finished, rows=len(entries))
+    _commit(finished, rows=len(entries), clean=not shared)
     return finished
 
 
@@ -216,7 +221,8 @@ def _known_job(job: Job) -> dict[str, Any]:
     """
     path = files.join(job.out, JOB_FILE)
     if not files.exists(path):
-        if files.is_folder(job.out) and any(True for _ in files.list_files(job.out)):
+        # A start that was killed early has left a plan there, but no job.
+        if any(not name.startswith(f"{META}/") for name in _names(job.out)):
             raise SettingsError(
                 f"‘{job.out}’ is not empty and not a result of foveate. Name another folder."
             )
@@ -228,8 +234,8 @@ def _known_job(job: Job) -> dict[str, Any]:
         raise SettingsError(f"‘{path}’ cannot be read. Name another folder.") from None
     if found != job.key:
         raise SettingsError(
-            f"‘{job.out}’ holds what another classifier or other settings gave. Name another "
-            "folder, or remove this one."
+            f"‘{job.out}’ holds what another classifier, source, sample or other settings gave. "
+            "Name another folder, or remove this one."
         )
     return {"plan": files.join(job.out, plan), "shards": int(count)}
 
@@ -241,21 +247,13 @@ def _keep_plan(job: Job, shards: Sequence[Shard], known: Mapping[str, Any]) -> J
     plan = f"{META}/plan-{files.digest(''.join(shard.id for shard in shards).encode())[:16]}"
     job = replace(job, plan=files.join(job.out, plan))
     write_plan(job.plan, shards)
-    content = {
-        "key": job.key,
-        "plan": plan,
-        "shards": len(shards),
-        "kind": job.kind,
-        "root": job.root,
-    }
-    files.write_anywhere(
-        files.join(job.out, JOB_FILE), json.dumps(content, ensure_ascii=False).encode()
-    )
+    content = {"key": job.key, "plan": plan, "shards": len(shards), "kind": job.kind}
+    files.write_anywhere(files.join(job.out, JOB_FILE), json.dumps(content).encode())
     return job
 
 
 def _names(folder: str) -> set[str]:
-    if not files.exists(folder):
+    if not files.is_folder(folder):
         return set()
     return {entry.relative for entry in files.list_files(folder)}
 
@@ -264,23 +262,39 @@ def _below(job: Job, path: str) -> str:
     return path.removeprefix(job.out).lstrip("/")
 
 
-def _all_tallies(job: Job, ids: Sequence[str], fresh: Sequence[Tally]) -> tuple[Tally, ...]:
-    """The tallies of all shards, those of earlier runs read from where they lie."""
-    by_shard = {tally.shard: tally for tally in fresh}
-    missing = [shard for shard in ids if shard not in by_shard]
+def _tallies_of(job: Job, ids: Sequence[str], there: Container[str]) -> dict[str, Tally]:
+    """The tallies of the shards that need not be done again.
+
+    Those are again done of which an image could not be read: the store may answer today.
+    """
+
+    def read(shard: str) -> Tally | None:
+        try:
+            tally = Tally.from_json(files.read_bytes(job.tally(shard)))
+        except (OSError, ValueError):  # written half, when the power failed
+            return None
+        return None if tally.unread else tally
+
+    kept = [
+        shard
+        for shard in ids
+        if _below(job, job.part(shard)) in there and _below(job, job.tally(shard)) in there
+    ]
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda shard: files.read_bytes(job.tally(shard)), missing)
-        by_shard |= {
-            shard: Tally.from_json(text) for shard, text in zip(missing, found, strict=True)
-        }
-    return tuple(by_shard[shard] for shard in ids)
+        found = pool.map(read, kept)
+        return {tally.shard: tally for tally in found if tally is not None}
 
 
-def _commit(finished: Finished, *, rows: int) -> None:
+def _commit(finished: Finished, *, rows: int, clean: bool) -> None:
     """Check that nothing is missing, remove what is not of this plan, and say that it is whole.
 
+    Args:
+        finished: the job.
+        rows: how many there have to be.
+        clean: remove parts of earlier plans; nothing that foveate has not made.
+
     Raises:
-        ClusterError: a part is missing, or rows are.
+        ClusterError: a part is missing, or rows are, or somebody else works on the same folder.
     """
     job = finished.job
     there = _names(job.out)
@@ -288,20 +302,25 @@ def _commit(finished: Finished, *, rows: int) -> None:
     if missing := wanted - there:
         raise ClusterError(
             f"{len(missing)} of {len(wanted)} parts are not in ‘{job.out}’ as this machine sees "
-            "it: the workers have written to disks of their own. Give --out a URL, or a folder "
-            "that all of them share."
+            "it: the workers have written to disks of their own. {job.place} must be a URL, or a "
+            "folder that all of them share."
         )
     if finished.all_images != rows:
         raise ClusterError(
             f"{rows} files were to be done, but the parts hold {finished.all_images}. Remove "
             f"‘{job.out}’ and start again; please report it."
         )
-    known = {*wanted, *(_below(job, job.tally(shard)) for shard in finished.shards)}
-    known |= {f"{REFUSED}/part-{shard}.parquet" for shard in finished.shards}
-    plan = _below(job, job.plan)
-    for name in sorted(there - known - {JOB_FILE, COMMITTED}):
-        if not name.startswith(f"{plan}/"):
-            files.remove(files.join(job.out, name))
+    if clean:
+        if _known_job(job).get("plan") != job.plan:
+            raise ClusterError(
+                f"Another run of the same command has taken ‘{job.out}’ over. Start one at a time."
+            )
+        known = {*wanted, *(_below(job, job.tally(shard)) for shard in finished.shards)}
+        known |= {f"{REFUSED}/part-{shard}.parquet" for shard in finished.shards}
+        plan = _below(job, job.plan)
+        for name in sorted(there - known):
+            if _OURS.fullmatch(name) and not name.startswith(f"{plan}/"):
+                files.remove(files.join(job.out, name))
     content = {
         "kind": job.kind,
         "network": job.network,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from foveate import files
 from foveate.predictions import read_table
 from foveate.spark.job import Finished
+from foveate.spark.worker import REFUSED
 
 
 def merge_parts(finished: Finished, out: str) -> None:
@@ -29,6 +30,7 @@ def merge_parts(finished: Finished, out: str) -> None:
     """
     job = finished.job
     parts = (read_table(job.part(shard)) for shard in finished.shards)
+    _merge_refused(finished, out)
     with _whole(out) as file:
         if job.suffix == ".csv":
             _write_csv(parts, file)
@@ -51,6 +53,24 @@ def _write_csv(parts: Iterator[pa.Table], file: IO[bytes]) -> None:
         pc.write_csv(part, file, pc.WriteOptions(include_header=number == 0))
 
 
+def _merge_refused(finished: Finished, out: str) -> None:
+    """The list of refused images beside the file, which has no rows for them."""
+    job = finished.job
+    found = [
+        files.join(job.out, f"{REFUSED}/part-{tally.shard}.parquet")
+        for tally in finished.tallies
+        if tally.refused
+    ]
+    if job.kind == "featurize" and found:
+        with _whole(refused_beside(out)) as file:
+            _write_parquet((read_table(path) for path in found), file)
+
+
+def refused_beside(out: str) -> str:
+    """Where the refused images of `features.parquet` are listed: `features.refused.parquet`."""
+    return f"{out.removesuffix('.parquet')}.refused.parquet"
+
+
 @contextmanager
 def _whole(path: str) -> Iterator[IO[bytes]]:
     """A file that appears whole or not at all, local or behind a URL."""
@@ -58,6 +78,8 @@ def _whole(path: str) -> Iterator[IO[bytes]]:
         with files.atomic_write(Path(path)) as file:
             yield file
         return
-    buffer = io.BytesIO()
-    yield buffer
-    files.write_anywhere(path, buffer.getvalue())
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "whole"
+        with local.open("wb") as file:
+            yield file
+        files.upload(local, path)

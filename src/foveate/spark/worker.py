@@ -42,6 +42,9 @@ REFUSED = "_refused"
 NAMED = 5
 """Refused images that a tally names; all of them are in the result."""
 
+ENOUGH = 8
+"""If of so many images none can be read, it is the store that fails, not the images."""
+
 _loaded: dict[tuple[object, ...], Network | Classifier] = {}
 """The network of this process, compiled: Spark keeps its Python workers from task to task."""
 
@@ -56,6 +59,7 @@ class Job:
         out: folder of the result, a local path or URL.
         suffix: of its parts.
         root: where the images are.
+        selection: which of them, in words; empty for all.
         plan: folder of the plan.
         network: SHA-256 of the classifier (score) or of the backbone.
         dimension: features an image.
@@ -70,6 +74,7 @@ class Job:
     out: str
     suffix: str
     root: str
+    selection: str
     plan: str
     network: str
     dimension: int
@@ -80,10 +85,15 @@ class Job:
     foveate: str = __version__
 
     @property
+    def place(self) -> str:
+        """What a user calls the folder of the result."""
+        return "The target's `storage`" if self.kind == "prepare" else "--out"
+
+    @property
     def key(self) -> str:
-        """16 hexadecimal digits for everything but the files that a result depends on."""
+        """16 hexadecimal digits for everything but the state of the files."""
         values = asdict(self)
-        for name in ("out", "root", "plan", "foveate"):
+        for name in ("out", "plan", "foveate"):
             del values[name]
         return files.digest(json.dumps(values, sort_keys=True).encode())[:16]
 
@@ -108,6 +118,7 @@ class Tally:
         shard: its id.
         images: files in it.
         refused: those of them that could not be used.
+        unread: those of the refused whose bytes could not be read: that may be another day.
         named: path and reason of the first few of these.
         predicted: images by predicted label (score).
         confidence: sum of the probabilities of the predicted labels (score).
@@ -120,6 +131,7 @@ class Tally:
     shard: str
     images: int
     refused: int
+    unread: int
     named: tuple[tuple[str, str], ...]
     predicted: Mapping[str, int]
     confidence: float
@@ -159,7 +171,7 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
     Raises:
         ClusterError: this worker has another version of foveate than the driver, or does not
             see the images or the folder of the result.
-        OSError: the plan cannot be read, or the part not written.
+        OSError: the plan or all of the images cannot be read, or the part not written.
     """
     if job.foveate != __version__:
         raise ClusterError(
@@ -170,10 +182,14 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
     try:
         shard = read_shard(job.plan, index)
     except FileNotFoundError:
-        raise ClusterError(_unseen(job.out, "--out")) from None
+        raise ClusterError(_unseen(job.out, job.place)) from None
     loaded = _load(job, onnx_bytes, cores)
     network = loaded.network if isinstance(loaded, Classifier) else loaded
     rows, features = _extract(job, shard, network, cores)
+    refused = [row for row in rows if row.facts.reason is not None]
+    unread = [row for row in refused if not row.facts.id and row.entry.file.size >= 0]
+    if len(unread) == len(rows) >= ENOUGH:
+        raise OSError(f"none of {len(rows)} images can be read: {unread[0].facts.refusal}")
     predicted: Counter[str] = Counter()
     confidence = 0.0
     if isinstance(loaded, Classifier):
@@ -195,11 +211,11 @@ def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
             table, buffer, compression="none", use_dictionary=False, write_statistics=False
         )
     files.write_anywhere(job.part(shard.id), buffer.getvalue())
-    refused = [row for row in rows if row.facts.reason is not None]
     tally = Tally(
         shard=shard.id,
         images=len(rows),
         refused=len(refused),
+        unread=len(unread),
         named=tuple((row.path, str(row.facts.refusal)) for row in refused[:NAMED]),
         predicted=dict(predicted),
         confidence=confidence,
