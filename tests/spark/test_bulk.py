@@ -172,8 +172,10 @@ def test_what_cannot_be_done(
     session: object, cluster: Cluster, classifier: Classifier, images: Path, tmp_path: Path
 ) -> None:
     target = cluster.target()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(SettingsError, match="not empty"):
-        bulk.score(classifier, images, target=target, out=images)
+        bulk.score(classifier, images, target=target, out=tmp_path / "mine")
     with pytest.raises(SettingsError, match="or a folder"):
         bulk.score(classifier, images, target=target, out=tmp_path / "out.json")
     with pytest.raises(SettingsError, match="lies in the source"):
