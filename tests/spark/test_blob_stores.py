@@ -55,7 +55,7 @@ def test_scored_and_trained_behind_urls(
     target = cluster.target(
         storage=f"{store.url}/derived", storage_options={store.protocol: options}
     )
-    settings = Settings(classifier="logistic", resolution=64, c=(1.0,))
+    settings = Settings(classifier="logistic", resolution=64, c=(0.1,))
     training = pipeline.train(f"{store.url}/images", settings, engine=SparkEngine(session, target))
     assert training.evaluation.accuracy.value > 0.5, "chance is 0.33"
     assert training.prepared.rate.images == 37

@@ -32,7 +32,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_as_good_as_locally(
     session: SparkSession, cluster: Cluster, images: Path, tmp_path: Path, kind: str
 ) -> None:
-    settings = Settings(classifier=kind, resolution=64, trees=64, c=(1.0,))
+    settings = Settings(classifier=kind, resolution=64, trees=64, c=(0.1,))
     storage = images.parent / "storage"  # what one kind has prepared, the next one finds
     engine = SparkEngine(session, cluster.target(storage=str(storage)))
     there = pipeline.train(images, settings, engine=engine)
@@ -65,7 +65,7 @@ def test_from_the_command_line(
     monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path / "history"))
     Path("foveate.toml").write_text(cluster.toml(storage=str(images.parent / "storage")))
     words = ["train", str(images), "--classifier", "logistic", "--resolution", "64"]
-    words += ["--target", "here", "--sample-frac", "0.7", "--json", "--quiet", "--set", "c=1"]
+    words += ["--target", "here", "--sample-frac", "0.7", "--json", "--quiet", "--set", "c=0.1"]
     assert run([*words, "--out", "model.onnx"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["model"] == "model.onnx"
