@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import draw_folder
+from foveate.classifier import load_classifier
 from foveate.cli import run
+from foveate.files import read_bytes
+from foveate.predictions import read_predictions
 
 SMALL = ("--resolution", "64")
 
@@ -298,3 +301,34 @@ def test_names_that_are_not_unicode(tmp_path: Path, capsys: pytest.CaptureFixtur
     result = run_json(capsys, "train", folder, "--out", tmp_path / "m.onnx", *SMALL)
     assert result["files"] == 9
     assert result["quarantined"] == 0
+
+
+def test_a_classifier_and_its_report_go_to_a_store(
+    patterns: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", str(patterns), "--resolution", "64", "--json", "--quiet"]
+    assert run([*words, "--out", "memory://there/m.onnx"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["model"] == "memory://there/m.onnx"
+    assert result["report"] == "memory://there/m.html"
+    assert load_classifier("memory://there/m.onnx").labels == tuple(sorted(result["per_class"]))
+    assert b"<html" in read_bytes("memory://there/m.html")
+    out = "memory://there/p.parquet"
+    assert run(["score", "memory://there/m.onnx", str(patterns), "--out", out, "--quiet"]) == 0
+    assert len(read_predictions(out).paths) == len(list(patterns.rglob("*.png")))
+    assert run(["featurize", str(patterns), "--out", "memory://there/f.parquet"]) == 1
+    assert "foveate copy" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sample_is_a_share(
+    patterns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for share in ("0", "1.5"):
+        words = ["featurize", str(patterns), "--out", str(tmp_path / "f.parquet")]
+        assert run([*words, "--sample-frac", share]) == 1
+        assert "above 0 and at most 1" in capsys.readouterr().err

@@ -40,6 +40,7 @@ SPARK = ROOT / "deploy" / "spark"
 RECIPE = SPARK / "Dockerfile"
 JOBS = sorted((SPARK / "jobs").glob("*.yaml"))
 PAGES = [*sorted((ROOT / "docs").glob("deploy-spark*.md")), SPARK / "README.md"]
+PAGES += [ROOT / "docs" / "spark.md"]
 CLOUDS = {"azure": "abfs://work@account.dfs.core.windows.net", "aws": "s3://bucket"}
 
 Object = dict[str, Any]

@@ -106,7 +106,7 @@ def ending_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def print_training(training: Training, model: Path | str, report: Path) -> None:
+def print_training(training: Training, model: Path | str, report: Path | str) -> None:
     """The table and the few lines after it."""
     settings = training.settings
     print_evaluation(training.evaluation)

@@ -135,20 +135,22 @@ def train(
                 progress=progress,
             )
         model, beside = _where(training.name, named, None if away else project)
-        report = report or beside
+        page: Path | str = report or beside
         if away and out is not None:
             write_anywhere(out, training.classifier.onnx_bytes)
+            page = report or f"{out.removesuffix('.onnx')}.html"
         else:
             training.save(model)
         details = training_report(training, model=model, source=source)
-        write_report(report, training.evaluation, training.predictions, details)
+        write_report(page, training.evaluation, training.predictions, details)
+        report = page if isinstance(page, Path) else None
         outcome = training_outcome(training, details, model=None if away else model, report=report)
         record.finish(outcome)
     if as_json:
         result = training_json(training, model=model, report=report)
-        print_json(result | ({"model": out} if away else {}))
+        print_json(result | ({"model": out, "report": str(page)} if away else {}))
     else:
-        print_training(training, str(out) if away else model, report)
+        print_training(training, str(out) if away else model, page)
     for note in training_notes(training):
         remark(f"Note: {note}", quiet=quiet)
     name_refused(training.prepared, quiet=quiet)

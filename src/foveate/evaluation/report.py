@@ -20,7 +20,7 @@ from foveate.evaluation.metrics import Evaluation
 from foveate.evaluation.pages import drawn, page_environment
 from foveate.evaluation.svg import percent
 from foveate.evaluation.thumbnails import load_image_bytes, thumbnail
-from foveate.files import write_bytes
+from foveate.files import write_anywhere
 from foveate.predictions import Predictions
 
 _SHOWN_IMAGES = 24
@@ -120,7 +120,7 @@ def write_report(
     """
     page = _render(evaluation, predictions, details, load_bytes)
     # A file name that is no valid Unicode must not lose the whole page.
-    write_bytes(Path(path), page.encode("utf-8", "backslashreplace"))
+    write_anywhere(str(path), page.encode("utf-8", "backslashreplace"))
 
 
 def mistakes(predictions: Predictions) -> list[int]:
