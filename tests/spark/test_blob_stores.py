@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -55,6 +56,13 @@ def test_scored_and_trained_behind_urls(
     target = cluster.target(
         storage=f"{store.url}/derived", storage_options={store.protocol: options}
     )
+    # As in a new process: nobody but the target knows how to open the store.
+    monkeypatch.delitem(fsspec.config.conf, store.protocol)
+    fsspec.get_filesystem_class(store.protocol).clear_instance_cache()
+    there = bulk.featurize(
+        f"{store.url}/images", Settings(resolution=64), target=target, out=f"{store.url}/features"
+    )
+    assert (there.images, there.refused) == (37, 1)
     settings = Settings(classifier="logistic", resolution=64, c=(0.1,))
     training = pipeline.train(f"{store.url}/images", settings, engine=SparkEngine(session, target))
     assert training.evaluation.accuracy.value > 0.5, "chance is 0.33"

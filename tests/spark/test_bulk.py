@@ -178,7 +178,7 @@ def test_what_cannot_be_done(
         bulk.score(classifier, images, target=target, out=tmp_path / "mine")
     with pytest.raises(SettingsError, match="or a folder"):
         bulk.score(classifier, images, target=target, out=tmp_path / "out.json")
-    with pytest.raises(SettingsError, match="lies in the source"):
+    with pytest.raises(SettingsError, match="lies among the images"):
         bulk.score(classifier, images, target=target, out=images / "out")
     with pytest.raises(SourceError, match="There is no folder"):
         bulk.score(classifier, tmp_path / "none", target=target, out=tmp_path / "out")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from foveate.cli.console import percent, print_table, remark
 from foveate.errors import SettingsError
+from foveate.files import use_storage_options
 
 if TYPE_CHECKING:
     from foveate.evaluation import Evaluation
@@ -51,7 +52,9 @@ def choose_target(engine: str | None, name: str | None, project: Path | None) ->
         return Target() if engine == "spark" else None
     if engine == "local":
         raise SettingsError(f"--engine local works on this machine, --target {name} elsewhere.")
-    return find_target(name, project)
+    target = find_target(name, project)
+    use_storage_options(target.opened_storage_options())  # the model may lie in the store, too
+    return target
 
 
 def also_known(engine: str | None, target: str | None, sample: float) -> dict[str, str]:

@@ -15,7 +15,7 @@ from foveate.backbones import find_backbone
 from foveate.catalog import Source, read_source
 from foveate.classifier import Classifier
 from foveate.errors import SettingsError
-from foveate.files import absolute, digest, remove
+from foveate.files import absolute, digest, remove, use_storage_options
 from foveate.image import Resize
 from foveate.preparation import Progress, Stopwatch, limits_of
 from foveate.settings import Settings
@@ -164,13 +164,13 @@ def _bulk(
     out = absolute(out).rstrip("/")
     suffix = check_out(out, kind)
     source, limit, sample = what
-    if f"{out}/".startswith(f"{absolute(str(source)).rstrip('/')}/"):
-        raise SettingsError(
-            f"‘{out}’ lies in the source itself: its files would be taken for images. Name "
-            "another place."
-        )
+    use_storage_options(target.opened_storage_options())
     with watch.stage("list"):
         listed: Source = read_source(source).sampled(sample, settings.seed).limited(limit)
+    if f"{out}/".startswith(f"{listed.root.rstrip('/')}/"):
+        raise SettingsError(
+            f"‘{out}’ lies among the images: its files would be taken for such. Name another place."
+        )
     job = Job(
         kind=kind,
         out=out + PARTS if suffix else out,

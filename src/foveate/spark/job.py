@@ -302,7 +302,7 @@ def _commit(finished: Finished, *, rows: int, clean: bool) -> None:
     if missing := wanted - there:
         raise ClusterError(
             f"{len(missing)} of {len(wanted)} parts are not in ‘{job.out}’ as this machine sees "
-            "it: the workers have written to disks of their own. {job.place} must be a URL, or a "
+            f"it: the workers have written to disks of their own. {job.place} must be a URL, or a "
             "folder that all of them share."
         )
     if finished.all_images != rows:
