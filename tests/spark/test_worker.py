@@ -19,6 +19,7 @@ from foveate.errors import ClusterError
 from foveate.files import digest
 from foveate.image import Limits, Resize
 from foveate.predictions import read_predictions
+from foveate.spark.job import Finished, commit
 from foveate.spark.plan import plan_shards, write_plan
 from foveate.spark.worker import Job, Kind, Tally, run_shard
 
@@ -150,3 +151,14 @@ def test_another_version_is_refused(classifier: Classifier, images: Path, tmp_pa
     job = replace(job_of(images, tmp_path, "score", classifier.onnx_bytes), foveate="0.0.1")
     with pytest.raises(ClusterError, match=r"this machine has 0\.0\.1"):
         run_shard(job, 0, classifier.onnx_bytes, 1)
+
+
+def test_parts_on_other_disks_are_found_out(
+    classifier: Classifier, images: Path, tmp_path: Path
+) -> None:
+    job = job_of(images, tmp_path, "score", classifier.onnx_bytes)
+    tally = run_shard(job, 0, classifier.onnx_bytes, 1)
+    Path(job.part(tally.shard)).unlink()
+    finished = Finished(job, (tally.shard,), (tally,), 13, 1.0)
+    with pytest.raises(ClusterError, match=r"1 of 1 parts are not in .* --out must be a URL"):
+        commit(finished, rows=13, clean=True)

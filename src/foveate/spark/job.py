@@ -128,7 +128,7 @@ def run_job(
     done |= {tally.shard: tally for tally in fresh}
     tallies = tuple(done[shard] for shard in ids)
     finished = Finished(job, ids, tallies, sum(tally.images for tally in fresh), seconds)
-    _commit(finished, rows=len(entries), clean=not shared)
+    commit(finished, rows=len(entries), clean=not shared)
     return finished
 
 
@@ -285,7 +285,7 @@ def _tallies_of(job: Job, ids: Sequence[str], there: Container[str]) -> dict[str
         return {tally.shard: tally for tally in found if tally is not None}
 
 
-def _commit(finished: Finished, *, rows: int, clean: bool) -> None:
+def commit(finished: Finished, *, rows: int, clean: bool) -> None:
     """Check that nothing is missing, remove what is not of this plan, and say that it is whole.
 
     Args:
