@@ -1,0 +1,1 @@
+"""Aerial imagery: rasters cut into tiles, tiles labelled by land cover, maps, and what changed."""
