@@ -1,8 +1,8 @@
 """Predictions: one row per image, with the probability of each label; as Parquet or CSV.
 
 The table has the columns `path`, `label` (the known one), `predicted`, `probability` (of the
-predicted label), one `p:<label>` per label, `error`, and `model`, the id of the classifier. A
-refused image has an `error` and nulls in its other columns after `label`; every other row has a
+predicted label), one `p:<label>` per label, `error`, `model`, the id of the classifier, and
+`trained_on`, whether the image is one that it was trained on. A refused image has an `error` and nulls in its other columns after `label`; every other row has a
 null `error`. In the run history there is an `id`, too. A folder holds such tables as its parts;
 `_SUCCESS` in it says that all of them are there.
 """
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _TEXT_COLUMNS = ("path", "label", "predicted", "error")
 _ID = "id"
 _MODEL = "model"
+_TRAINED_ON = "trained_on"
 COMMITTED = "_SUCCESS"
 """The file that a folder of parts has once it is complete; its name is Spark's and Hadoop's."""
 _PREFIX = "p:"
@@ -53,6 +54,8 @@ class Predictions:
         errors: n reasons for refusal, None where the image was read.
         ids: n digests of the images' bytes; None where they were not kept.
         model: id of the classifier (SHA-256 of its file); None where it was not kept.
+        trained_on: n times whether the classifier was trained on the image, so that it says
+            nothing about how good that is; None where nobody knows.
     """
 
     labels: tuple[str, ...]
@@ -62,6 +65,7 @@ class Predictions:
     errors: tuple[str | None, ...]
     ids: tuple[str, ...] | None = None
     model: str | None = None
+    trained_on: tuple[bool, ...] | None = None
 
     def take(self, rows: Sequence[int]) -> Predictions:
         """Only some rows, by their indices."""
@@ -73,6 +77,7 @@ class Predictions:
             tuple(self.errors[i] for i in rows),
             None if self.ids is None else tuple(self.ids[i] for i in rows),
             self.model,
+            None if self.trained_on is None else tuple(self.trained_on[i] for i in rows),
         )
 
     @property
@@ -226,6 +231,8 @@ def to_table(predictions: Predictions) -> pa.Table:
     columns["error"] = _text(predictions.errors)
     if predictions.model is not None:
         columns[_MODEL] = _text([predictions.model] * len(predictions.paths))
+    if predictions.trained_on is not None:
+        columns[_TRAINED_ON] = pa.array(predictions.trained_on, pa.bool_())
     return pa.table(columns)
 
 
@@ -257,6 +264,9 @@ def _from_table(table: pa.Table) -> Predictions:
         errors=errors,
         ids=tuple(table[_ID].to_pylist()) if _ID in table.column_names else None,
         model=_only(table[_MODEL].unique().to_pylist()) if _MODEL in table.column_names else None,
+        trained_on=tuple(table[_TRAINED_ON].to_pylist())
+        if _TRAINED_ON in table.column_names
+        else None,
     )
 
 
@@ -278,10 +288,9 @@ def _parse_csv(data: bytes) -> pa.Table:
 
     # Every column gets its type by name: a path of digits must stay text.
     header = next(csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")), [])
-    types = {
-        name: pa.string() if name in (*_TEXT_COLUMNS, _ID, _MODEL) else pa.float32()
-        for name in header
-    }
+    types = {name: pa.float32() for name in header}
+    types |= dict.fromkeys((*_TEXT_COLUMNS, _ID, _MODEL), pa.string())
+    types |= {_TRAINED_ON: pa.bool_()}
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),

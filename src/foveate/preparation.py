@@ -23,10 +23,12 @@ from foveate.catalog import (
     Split,
     Workspace,
     find_duplicates,
+    has_places,
     open_workspace,
     read_source,
     read_test_list,
     split_as_given,
+    split_by_block,
     split_by_image,
     split_by_subfolder,
 )
@@ -236,7 +238,17 @@ def split_catalog(source: Source, catalog: Catalog, settings: Settings) -> tuple
     duplicates = find_duplicates(catalog, max_bits=settings.near_duplicate_bits)
     if any(entry.side for entry in source.entries):
         return duplicates, split_as_given(catalog, duplicates)
-    split_by = {"image": split_by_image, "subfolder": split_by_subfolder}[settings.split]
+    wanted = settings.split
+    if wanted == "block" or (wanted == "auto" and has_places(catalog.labelled)):
+        return duplicates, split_by_block(
+            catalog,
+            duplicates,
+            test_share=settings.test_share,
+            block_size=settings.block_size,
+            block_buffer=settings.block_buffer,
+            seed=settings.seed,
+        )
+    split_by = split_by_subfolder if wanted == "subfolder" else split_by_image
     split = split_by(catalog, duplicates, test_share=settings.test_share, seed=settings.seed)
     return duplicates, split
 

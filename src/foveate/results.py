@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foveate.evaluation import LearningPoint, ReportDetails, advice, compare_paired
+from foveate.evaluation import Estimate, LearningPoint, ReportDetails, advice, compare_paired
+from foveate.evaluation.svg import percent
 from foveate.pipeline import Scoring, Training
 from foveate.preparation import Prepared
 from foveate.settings import Settings
@@ -42,6 +43,7 @@ def training_json(
             "left_out": len(training.split.left_out),
             "contradictory": len(training.duplicates.contradictory),
         },
+        "blocks": _blocks_json(training),
         "refinement": _refinement_json(training),
         "runtime": training.classifier.network.runtime,
         "precision": training.classifier.network.precision,
@@ -109,7 +111,8 @@ def training_report(training: Training, *, model: Path, source: str) -> ReportDe
             "Files": len(catalog.rows),
             "To train on": summary.n_train,
             "To test on": summary.n_test,
-            **_if_any("Copies of test images", len(split.left_out)),
+            **_if_any("Too near to test images", near := split.blocks.near if split.blocks else 0),
+            **_if_any("Copies of test images", len(split.left_out) - near),
             **_if_any("Without a label", len(catalog.usable) - len(catalog.labelled)),
         },
         notes=training_notes(training),
@@ -157,10 +160,12 @@ def training_notes(training: Training) -> list[str]:
             f"{duplicates.exact} exact and {duplicates.near} near duplicates were kept on the same "
             "side of the split as their originals."
         )
-    if split.left_out:
+    notes += _placed_notes(training)
+    near = split.blocks.near if split.blocks else 0
+    if copies := len(split.left_out) - near:
         notes.append(
-            f"{len(split.left_out)} training images were left out because they are near duplicates "
-            "of test images."
+            f"{copies} training images were left out because they are near duplicates of test "
+            "images."
         )
     if duplicates.contradictory:
         labels = catalog.labels_of()
@@ -180,6 +185,59 @@ def training_notes(training: Training) -> list[str]:
             "left at their defaults."
         )
     return notes
+
+
+def placed_sentence(training: Training) -> str:
+    """What a split by blocks says beside one by images; empty where it was not by blocks."""
+    found, blocks = training.places, training.split.blocks
+    if found is None or blocks is None:
+        return ""
+    subject = "An SVM on the frozen features" if training.baseline else "The same classifier"
+    return (
+        f"{subject} is right on {_interval(found.by_block)} of the images of other blocks of land; "
+        f"had the images been dealt one by one, the test would have said "
+        f"{_interval(found.by_image)}. Believe the first figure, unless all that will ever be "
+        "classified lies between the images trained on: the second one tests on their neighbours."
+    )
+
+
+def _placed_notes(training: Training) -> list[str]:
+    blocks = training.split.blocks
+    if blocks is None:
+        return []
+    kind = "named" if blocks.size is None else f"of {blocks.size:,.0f} m a side"
+    return [
+        f"Split by where the images lie: {blocks.count} blocks {kind}, {len(blocks.tested)} of "
+        f"them to test on. {blocks.near} images nearer than {blocks.buffer:g} m to a test image "
+        "were left out.",
+        placed_sentence(training),
+    ]
+
+
+def _blocks_json(training: Training) -> dict[str, object] | None:
+    found, blocks = training.places, training.split.blocks
+    if found is None or blocks is None:
+        return None
+    return {
+        "blocks": blocks.count,
+        "tested": len(blocks.tested),
+        "block_size": blocks.size,
+        "block_buffer": blocks.buffer,
+        "left_out": blocks.near,
+        "accuracy_by_block": found.by_block.value,
+        "accuracy_by_block_ci95": [found.by_block.low, found.by_block.high],
+        "n_by_block": found.by_block.n,
+        "accuracy_by_image": found.by_image.value,
+        "accuracy_by_image_ci95": [found.by_image.low, found.by_image.high],
+        "n_by_image": found.by_image.n,
+    }
+
+
+def _interval(estimate: Estimate) -> str:
+    return (
+        f"{percent(estimate.value)} ({percent(estimate.low)} to {percent(estimate.high)}, "
+        f"n = {estimate.n:,})"
+    )
 
 
 def train_command(source: str, model: Path, settings: Settings) -> str:

@@ -70,7 +70,11 @@ def score(
     with watch.stage("predict"):
         prepared.store.close(prepared.catalog)
         predictions = predict_rows(classifier, prepared, prepared.catalog.rows)
-        predictions = replace(predictions, model=classifier.id)
+        predictions = replace(
+            predictions,
+            model=classifier.id,
+            trained_on=tuple(classifier.was_trained_on(image) for image in predictions.ids or ()),
+        )
     return Scoring(classifier, prepared, predictions, 0, None, watch.seconds)
 
 

@@ -116,9 +116,16 @@ class Settings(BaseModel):
     images_per_epoch: int = Field(0, ge=0, description="images an epoch, at most; 0: all")
     device: str = Field("auto", description="where to refine: auto, cpu, cuda, cuda:1, …")
     test_share: float = Field(0.25, gt=0, lt=1, description="share of each label to test on")
-    split: Literal["image", "subfolder"] = Field(
-        "image",
-        description="what is dealt to train and test: images, or whole subfolders of a label",
+    split: Literal["auto", "image", "subfolder", "block"] = Field(
+        "auto",
+        description="what is dealt to train and test: images, whole subfolders of a label, or "
+        "blocks of land; auto: blocks where the images say where they lie, else images",
+    )
+    block_size: float = Field(
+        0.0, ge=0, description="metres a side of a block of land; 0: so that there are about 30"
+    )
+    block_buffer: float = Field(
+        224.0, ge=0, description="metres at least between images to train and to test on (block)"
     )
     test_list: str | None = Field(
         None, description="a file that lists the images to test on, one path a line"

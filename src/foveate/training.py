@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 
 from foveate import __version__
 from foveate.backbones import find_backbone, need_torch
-from foveate.catalog import Catalog, Duplicates, ImageRow, Side, Source, Split
+from foveate.catalog import (
+    Blocks,
+    Catalog,
+    Duplicates,
+    ImageRow,
+    Side,
+    Source,
+    Split,
+    groups_of,
+    split_by_image,
+)
 from foveate.classifier import Classifier
-from foveate.evaluation import Estimate, Evaluation
+from foveate.evaluation import Estimate, Evaluation, clustered, wilson
 from foveate.evaluation import evaluate as evaluate_predictions
 from foveate.history import run_name
 from foveate.image import Resize
@@ -45,6 +55,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedAccuracy:
+    """The same kind of head on frozen features, tested on other land and tested next door.
+
+    Attributes:
+        by_block: accuracy on blocks of land that it was not trained on; the interval comes from
+            resampling blocks, because images of a block are right or wrong together.
+        by_image: accuracy where images are dealt one by one, so that most test images have
+            neighbours among those trained on. It is too good for any other land.
+    """
+
+    by_block: Estimate
+    by_image: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """What `train` made.
 
@@ -60,6 +85,7 @@ class Training:
         evaluation: of those predictions.
         refinement: how the backbone was refined; None where it was taken as it is.
         baseline: what a linear SVM on the features before refining predicts for the same images.
+        places: where the split was by blocks of land, what that says; None otherwise.
         seconds: by stage.
     """
 
@@ -74,6 +100,7 @@ class Training:
     evaluation: Evaluation
     refinement: Refinement | None
     baseline: Predictions | None
+    places: PlacedAccuracy | None
     seconds: dict[str, float]
 
     @property
@@ -207,12 +234,17 @@ def _train(
             duplicates, split = split_catalog(listed, prepared.catalog, settings)
             prepared.store.close(prepared.catalog, split)
     trained, tested = (rows_of(prepared.catalog, split, side) for side in ("train", "test"))
-    groups = [duplicates.group[row.facts.id] for row in trained]
-    refinement = baseline = None
+    groups = groups_of(trained, duplicates, split)
+    refinement = baseline = places = None
     with watch.stage("head"):
         head = engine.fit(prepared, trained, groups, settings)
-    if device is not None:
+    if device is not None or split.blocks is not None:
         baseline = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
+    if split.blocks is not None and baseline is not None:
+        with watch.stage("split by image"):
+            by_image = _accuracy_by_image(prepared, duplicates, extractor, settings, engine)
+            places = PlacedAccuracy(_by_blocks(baseline, tested, split.blocks, settings), by_image)
+    if device is not None:
         refinement = refine_backbone(
             backbone,
             TrainingRows(trained, np.array(groups), prepared.features_of(trained)),
@@ -252,9 +284,35 @@ def _train(
         predictions=predictions,
         evaluation=evaluation,
         refinement=refinement,
-        baseline=baseline,
+        baseline=baseline if device is not None else None,
+        places=places,
         seconds=watch.seconds,
     )
+
+
+def _accuracy_by_image(
+    prepared: Prepared,
+    duplicates: Duplicates,
+    extractor: Extractor,
+    settings: Settings,
+    engine: Engine,
+) -> Estimate:
+    """The accuracy that a split by image would have shown, with the same share and seed."""
+    catalog = prepared.catalog
+    split = split_by_image(catalog, duplicates, test_share=settings.test_share, seed=settings.seed)
+    trained, tested = (rows_of(catalog, split, side) for side in ("train", "test"))
+    head = engine.fit(prepared, trained, groups_of(trained, duplicates, split), settings)
+    found = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
+    return wilson(int(found.right.sum()), len(found.right))
+
+
+def _by_blocks(
+    predictions: Predictions, rows: Sequence[ImageRow], blocks: Blocks, settings: Settings
+) -> Estimate:
+    """The accuracy on some rows, its interval from resampling their blocks."""
+    names, block = np.unique([blocks.of_image[row.facts.id] for row in rows], return_inverse=True)
+    hits = np.bincount(block, weights=predictions.right, minlength=len(names)).astype(np.int64)
+    return clustered(hits, np.bincount(block), rng=np.random.default_rng(settings.seed))
 
 
 def fit_rows(

@@ -1,10 +1,11 @@
 """Which images there are: sources, inspection, duplicates, the split into train and test."""
 
+from foveate.catalog.blocks import groups_of, has_places, split_by_block
 from foveate.catalog.duplicates import Duplicates, find_duplicates
 from foveate.catalog.findings import TINY, Findings, find_problems
 from foveate.catalog.inspect import Facts, inspect, read_file
-from foveate.catalog.source import Entry, Side, Source, read_source, read_test_list
-from foveate.catalog.split import Split, split_as_given, split_by_image, split_by_subfolder
+from foveate.catalog.source import Entry, Place, Side, Source, read_source, read_test_list
+from foveate.catalog.split import Blocks, Split, split_as_given, split_by_image, split_by_subfolder
 from foveate.catalog.table import (
     FACTS,
     Catalog,
@@ -19,6 +20,7 @@ from foveate.catalog.workspace import FactStore, Workspace, open_workspace, user
 __all__ = [
     "FACTS",
     "TINY",
+    "Blocks",
     "Catalog",
     "Duplicates",
     "Entry",
@@ -26,6 +28,7 @@ __all__ = [
     "Facts",
     "Findings",
     "ImageRow",
+    "Place",
     "Side",
     "Source",
     "Split",
@@ -34,6 +37,8 @@ __all__ = [
     "facts_of",
     "find_duplicates",
     "find_problems",
+    "groups_of",
+    "has_places",
     "inspect",
     "open_workspace",
     "read_catalog",
@@ -41,6 +46,7 @@ __all__ = [
     "read_source",
     "read_test_list",
     "split_as_given",
+    "split_by_block",
     "split_by_image",
     "split_by_subfolder",
     "user_cache",

@@ -5,8 +5,9 @@ A SOURCE is one of
 - a project: a folder with `foveate.toml`, its images in `images/<label>/`;
 - a folder with one subfolder per label;
 - a folder with `train/` and `test/`, the labels below them: it brings its own split;
-- a folder with `metadata.csv` or `metadata.jsonl`;
-- a CSV, JSONL or Parquet file with the columns `path` and `label`, and perhaps `split`;
+- a folder with `metadata.csv`, `metadata.jsonl` or `metadata.parquet`;
+- a CSV, JSONL or Parquet file with the columns `path` and `label`, perhaps `split`, and perhaps
+  where each image lies: `x`, `y`, `size` and `block` (see `Place`);
 - a folder of images without labels, which can be scored but not trained on;
 
 each as a local path or as a URL that fsspec opens.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -28,8 +30,11 @@ from foveate.errors import SettingsError, SourceError
 Side = Literal["train", "test"]
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
-METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
+METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PATH_COLUMNS = ("path", "file_name")
+PLACE_COLUMNS = ("x", "y", "size", "block")
+COLUMNS = (*PATH_COLUMNS, "label", "split", *PLACE_COLUMNS)
+"""All that is read of a table."""
 SIDES: Mapping[str, Side] = {
     "train": "train",
     "training": "train",
@@ -40,6 +45,23 @@ VALIDATION = ("val", "valid", "validation")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where on the ground an image lies.
+
+    Attributes:
+        x: of its centre, m eastwards.
+        y: of its centre, m northwards.
+        size: a side of the square that it shows, m; 0 where nobody knows.
+        block: the county or other area that it is in; None where none is named.
+    """
+
+    x: float
+    y: float
+    size: float = 0.0
+    block: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file of a source, before it was opened.
 
@@ -47,11 +69,13 @@ class Entry:
         file: path, size and stamp.
         label: its label, None where it has none.
         side: where the source itself put it, None where it brings no split.
+        place: where it lies, None where the source does not say.
     """
 
     file: files.FileEntry
     label: str | None
     side: Side | None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +294,8 @@ def _read_table(path: str) -> Iterator[Entry]:
         text = files.normal_form(str(label)) if label is not None else ""
         if (file.path, text) not in seen:
             seen.add((file.path, text))
-            entries.append(Entry(file, text or None, _side(row.get("split"), number, path)))
+            side = _side(row.get("split"), number, path)
+            entries.append(Entry(file, text or None, side, _place(row, number, path)))
     yield from sorted(entries, key=lambda entry: entry.file.relative)
 
 
@@ -285,6 +310,21 @@ def _side(value: object, number: int, path: str) -> Side | None:
             f"Row {number} of ‘{path}’ has the split ‘{value}’; it must be train or test."
         )
     return SIDES[text]
+
+
+def _place(row: Mapping[str, object], number: int, path: str) -> Place | None:
+    x, y, size, block = (row.get(name) for name in PLACE_COLUMNS)
+    if x in (None, "") or y in (None, ""):
+        return None
+    try:
+        place = Place(
+            float(str(x)), float(str(y)), float(str(size or 0)), str(block) if block else None
+        )
+    except ValueError:
+        place = Place(math.nan, math.nan)
+    if not (math.isfinite(place.x) and math.isfinite(place.y) and place.size >= 0):
+        raise SourceError(f"Row {number} of ‘{path}’ has a place that is not made of numbers.")
+    return place
 
 
 def _table_rows(path: str) -> Iterator[Mapping[str, object]]:
@@ -308,6 +348,10 @@ def _table_rows(path: str) -> Iterator[Mapping[str, object]]:
         else:
             import pyarrow.parquet as pq
 
-            yield from pq.read_table(io.BytesIO(data)).to_pylist()
+            table = pq.ParquetFile(io.BytesIO(data))
+            there = [name for name in table.schema_arrow.names if name in COLUMNS]
+            if not set(there) & set(PATH_COLUMNS):
+                there = table.schema_arrow.names  # the error names them
+            yield from table.read(columns=there).to_pylist()
     except (ValueError, csv.Error) as error:  # also UnicodeDecodeError and Arrow's errors
         raise SourceError(f"‘{path}’ cannot be read as a table: {error}") from None

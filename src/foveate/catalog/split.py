@@ -24,6 +24,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocks:
+    """How images were split by where they lie.
+
+    Attributes:
+        of_image: image id → its block.
+        tested: blocks to test on.
+        size: a side of a block, m; None where the source names the blocks.
+        buffer: m between any image to train on and any to test on, at least.
+        near: images left out because they lie nearer than that.
+    """
+
+    of_image: Mapping[str, str]
+    tested: frozenset[str]
+    size: float | None
+    buffer: float
+    near: int
+
+    @property
+    def count(self) -> int:
+        """All blocks."""
+        return len(set(self.of_image.values()))
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Which images train and which test.
 
@@ -31,13 +55,15 @@ class Split:
         train: image ids, sorted.
         test: image ids, sorted; disjoint from `train`, and no test image is a near duplicate of
             a training image.
-        left_out: ids of training images of a given split that are near duplicates of a test
-            image: they are used for neither.
+        left_out: ids of images that are used for neither: of a given split, or of one by blocks,
+            those on the training side that are near duplicates of a test image.
+        blocks: how it was made, where that was by blocks; their near images are in `left_out`, too.
     """
 
     train: tuple[str, ...]
     test: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    blocks: Blocks | None = None
 
     def sides(self) -> dict[str, Side]:
         """Image id → its side."""

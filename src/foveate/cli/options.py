@@ -46,7 +46,11 @@ TestShare = Annotated[
 ]
 SplitBy = Annotated[
     str | None,
-    typer.Option("--split", help="image or subfolder [default: image]", show_default=False),
+    typer.Option(
+        "--split",
+        help="image, subfolder or block [default: block where images say where they lie]",
+        show_default=False,
+    ),
 ]
 TestList = Annotated[
     Path | None,

@@ -111,6 +111,8 @@ def ending_on_sigterm() -> Iterator[None]:
 
 def print_training(training: Training, model: Path | str, report: Path | str) -> None:
     """The table and the few lines after it."""
+    from foveate.results import placed_sentence
+
     settings = training.settings
     print_evaluation(training.evaluation)
     summary = training.classifier.metadata.training
@@ -124,6 +126,8 @@ def print_training(training: Training, model: Path | str, report: Path | str) ->
     )
     if training.refinement is not None:
         _print_refinement(training, training.refinement)
+    if said := placed_sentence(training):
+        print(said)
     print(f"Run     {training.name}\nModel   {model}\nReport  {report}")
 
 

@@ -2,7 +2,7 @@
 
 from foveate.evaluation.comparison import Comparison, compare_paired
 from foveate.evaluation.comparison_report import ComparedRun, differing_settings, write_comparison
-from foveate.evaluation.intervals import Estimate
+from foveate.evaluation.intervals import Estimate, clustered, wilson
 from foveate.evaluation.learning import LearningPoint, advice
 from foveate.evaluation.metrics import Evaluation, LabelMeasures, evaluate
 from foveate.evaluation.paired import (
@@ -24,11 +24,13 @@ __all__ = [
     "Paired",
     "ReportDetails",
     "advice",
+    "clustered",
     "compare_paired",
     "compare_predictions",
     "compare_with_first",
     "differing_settings",
     "evaluate",
+    "wilson",
     "write_comparison",
     "write_report",
 ]

@@ -91,6 +91,36 @@ def wilson(hits: int, n: int) -> Estimate:
     return Estimate(share, low, high, n, "Wilson")
 
 
+def clustered(
+    hits: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+) -> Estimate:
+    """The share of hits among trials that are alike within clusters, as images of a place are.
+
+    Whole clusters are drawn. Where they show less spread than independent trials would, which few
+    clusters may do by luck, Wilson's interval widens it.
+
+    Args:
+        hits: (k,) number of hits in each cluster.
+        counts: (k,) number of trials in each, at least 1.
+        rng: draws the clusters.
+        resamples: number of draws.
+    """
+    whole = wilson(int(hits.sum()), int(counts.sum()))
+    drawn = rng.integers(len(hits), size=(resamples, len(hits)))
+    shares = hits[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    found = bootstrap(whole.value, shares, whole.n)
+    return replace(
+        found,
+        low=min(found.low, whole.low),
+        high=max(found.high, whole.high),
+        method=f"bootstrap of {len(hits)} blocks, {resamples:,} resamples, at least Wilson",
+    )
+
+
 def unknown(method: str) -> Estimate:
     """The estimate that rests on no image."""
     return Estimate(nan, nan, nan, 0, method)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foveate.backbones import find_backbone
@@ -193,7 +193,7 @@ def _bulk(
             finished = run_job(
                 session,
                 job,
-                listed.entries,
+                [replace(entry, place=None) for entry in listed.entries],
                 onnx_bytes,
                 storage_options=target.opened_storage_options(),
                 progress=None if progress is None else lambda done, n: progress(stage, done, n),

@@ -87,8 +87,8 @@ class SparkEngine:
         )
         job = job.into(files.join(self._scratch, f"prepared-{job.key}-{_name(source)}"))
         with watch.stage("features"):
-            # Neither label nor side changes the features.
-            plain = {entry: replace(entry, label=None, side=None) for entry in source.entries}
+            # Neither label nor side nor place changes the features.
+            plain = {e: replace(e, label=None, side=None, place=None) for e in source.entries}
             finished = run_job(
                 self._session,
                 job,

@@ -275,7 +275,7 @@ def _fit_forest(
 
 @contextmanager
 def _failures_in_words() -> Iterator[None]:
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 from pyspark.sql.pandas.functions import pandas_udf
 
 from foveate.spark.stage_work import Work, run_partition

@@ -71,7 +71,7 @@ def values_of(column: pa.ListArray) -> NDArray[np.float32]:
 @contextmanager
 def kept(rows: DataFrame) -> Iterator[DataFrame]:
     """Rows that the workers keep, in memory or on disk, instead of making them for each pass."""
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark import StorageLevel
 
     rows.persist(StorageLevel.MEMORY_AND_DISK)

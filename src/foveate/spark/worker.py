@@ -286,6 +286,7 @@ def _predict(
         probabilities=probabilities,
         errors=tuple(row.facts.refusal for row in rows),
         model=classifier.id,
+        trained_on=tuple(classifier.was_trained_on(row.facts.id) for row in rows),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate import __version__
-from foveate.catalog import ImageRow, Source, Workspace
+from foveate.catalog import ImageRow, Source, Workspace, groups_of
 from foveate.errors import TooFewImages
 from foveate.files import digest
 from foveate.preparation import Progress, Stopwatch, prepare, split_catalog
@@ -79,7 +79,7 @@ def read_training_set(
     duplicates, split = split_catalog(listed, inspected.catalog, settings)
     inspected.store.close(inspected.catalog, split)
     rows = tuple(rows_of(inspected.catalog, split, "train"))
-    groups = np.array([duplicates.group[row.facts.id] for row in rows], np.intp)
+    groups = np.array(groups_of(rows, duplicates, split), np.intp)
     found = TrainingSet(
         listed, inspected.workspace, rows, groups, np.zeros(len(rows)), len(split.test)
     )
