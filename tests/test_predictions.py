@@ -177,3 +177,12 @@ def test_what_is_not_a_table_of_predictions(
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read as predictions"):
         read_predictions(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_what_was_trained_on_is_kept(tmp_path: Path, suffix: str) -> None:
+    predictions = replace(some_predictions(), trained_on=(True, False, True))
+    write_predictions(predictions, tmp_path / f"p{suffix}")
+    found = read_predictions(tmp_path / f"p{suffix}")
+    assert found.trained_on == predictions.trained_on
+    assert found.take([1]).trained_on == (False,)

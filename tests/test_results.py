@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from conftest import draw_folder
 from foveate import pipeline
@@ -49,3 +53,41 @@ def test_notes_say_what_a_reader_must_know(tmp_path: Path) -> None:
     details = training_report(training, model=Path("m.onnx"), source=str(folder))
     assert details.counts["Without a label"] == 1
     assert details.counts["Files"] == 14
+
+
+def test_a_split_by_land_says_what_one_by_image_would_have_said(tmp_path: Path) -> None:
+    """Land where the looks of a label change from place to place: next door is easy to know."""
+    source = _land(tmp_path)
+    training = pipeline.train(source, Settings(resolution=64, block_size=400, block_buffer=100))
+    assert training.places is not None
+    assert training.split.blocks is not None
+    assert training.places.by_image.value > training.places.by_block.value + 0.1
+    assert training.places.by_block.value == training.evaluation.accuracy.value
+    notes = " ".join(training_notes(training))
+    assert "Split by where the images lie: 25 blocks of 400 m a side" in notes
+    assert "Believe the first figure" in notes
+    result = training_json(training, model=None, report=None)["blocks"]
+    assert isinstance(result, dict)
+    assert result["left_out"] == training.split.blocks.near > 0
+    assert json.loads(json.dumps(result)) == result
+    by_image = pipeline.train(source, Settings(resolution=64, split="image"))
+    assert by_image.places is None
+    assert by_image.evaluation.accuracy.value == training.places.by_image.value
+
+
+def _land(folder: Path) -> Path:
+    """20 x 20 tiles of one of two labels; each region of 4 x 4 has two looks of its own."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for row in range(20):
+        for col in range(20):
+            label = int(rng.integers(2))
+            looks = np.random.default_rng([row // 4, col // 4]).integers(0, 256, (2, 4, 4, 3))
+            small = Image.fromarray(looks[label].astype(np.uint8)).resize((64, 64))
+            pixels = np.asarray(small) * 0.8 + rng.normal(20, 6, (64, 64, 3))
+            name = f"{row}-{col}.png"
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)
+            rows.append([name, "ab"[label], (col + 0.5) * 100, (row + 0.5) * 100, 100])
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "label", "x", "y", "size"], *rows])
+    return folder

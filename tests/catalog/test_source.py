@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from foveate.catalog import Source, read_source, read_test_list
+from foveate.catalog import Place, Source, read_source, read_test_list
 from foveate.errors import SourceError
 
 
@@ -380,3 +380,28 @@ def test_a_wrong_list_is_refused(tmp_path: Path, content: bytes, says: str) -> N
         read_test_list(tmp_path / "list.txt", source)
     with pytest.raises(SourceError, match="cannot be read"):
         read_test_list(tmp_path / "nowhere.txt", source)
+
+
+def test_a_table_says_where_its_images_lie(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.png", "c.png")
+    (tmp_path / "t.csv").write_text(
+        "path,label,x,y,size,block\na.png,q,100.5,-7,224,Essex\nb.png,q,1,2,,\nc.png,q,,,,\n"
+    )
+    first, second, third = read_source(tmp_path / "t.csv").entries
+    assert first.place == Place(100.5, -7.0, 224.0, "Essex")
+    assert second.place == Place(1.0, 2.0)
+    assert third.place is None
+
+
+@pytest.mark.parametrize("x", ["east", "nan", "inf"])
+def test_a_place_is_made_of_numbers(tmp_path: Path, x: str) -> None:
+    (tmp_path / "t.csv").write_text(f"path,label,x,y\na.png,q,{x},0\n")
+    with pytest.raises(SourceError, match=r"Row 1 of .* has a place that is not made of numbers"):
+        read_source(tmp_path / "t.csv")
+
+
+def test_a_folder_with_a_parquet_table(tmp_path: Path) -> None:
+    put(tmp_path, "deep/a.png", "not-listed.png")
+    table = pa.table({"path": ["deep/a.png"], "label": ["q"], "geometry": [b"shape"]})
+    pq.write_table(table, tmp_path / "metadata.parquet")
+    assert labels(read_source(tmp_path)) == {"deep/a.png": "q"}

@@ -16,6 +16,7 @@ from foveate.evaluation.intervals import (
     Estimate,
     average,
     bootstrap,
+    clustered,
     newcombe_auc,
     newcombe_difference,
     resampled_average,
@@ -305,3 +306,26 @@ def test_a_resampled_average_of_hits_alone_is_not_certain() -> None:
     assert one.high == 1
     assert one.low == pytest.approx(average([wilson(5, 5)] * 2).low)
     assert "widened by Wilson’s" in one.method
+
+
+def test_clusters_that_are_alike_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    alike = clustered(np.array([50, 0, 50, 50, 0, 50]), np.full(6, 50), rng=rng)
+    assert alike.value == pytest.approx(2 / 3)
+    assert alike.n == 300
+    assert alike.high - alike.low > 3 * (wilson(200, 300).high - wilson(200, 300).low)
+
+
+def test_clusters_never_narrow_it() -> None:
+    even = clustered(np.full(6, 40), np.full(6, 50), rng=np.random.default_rng(0))
+    assert (even.low, even.high) == (wilson(240, 300).low, wilson(240, 300).high)
+
+
+def test_the_interval_of_clusters_covers_the_truth() -> None:
+    rng = np.random.default_rng(7)
+    covered = 0
+    for _ in range(300):
+        of_block = rng.beta(8, 2, size=30)  # mean 0.8
+        found = clustered(rng.binomial(40, of_block), np.full(30, 40), rng=rng, resamples=400)
+        covered += found.low <= 0.8 <= found.high
+    assert 0.9 <= covered / 300 <= 0.98
