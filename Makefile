@@ -63,6 +63,8 @@ $(TORCH)/ready: pyproject.toml constraints.txt
 $(TORCH)/race: $(TORCH)/ready
 	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt \
 		$$($(PYTHON) tools/dependency_group.py race)
+	# A dependency of its trainers, lightly, wants an older numpy; the samplers do without.
+	$(TORCH)/bin/pip install $(PIP_FLAGS) --no-deps torchgeo==0.8.1
 	@touch $@
 
 clean:  ## remove environments and everything derived

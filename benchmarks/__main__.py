@@ -12,6 +12,8 @@ import sys
 
 from benchmarks import (
     accuracy,
+    aerial_chain,
+    aerial_speed,
     backbones,
     history,
     int8,
@@ -41,6 +43,8 @@ BENCHMARKS = {
     "int8": int8.main,
     "spark": spark_race.main,
     "spark_scale": spark_scale.main,
+    "aerial": aerial_chain.main,
+    "aerial_speed": aerial_speed.main,
 }
 
 
