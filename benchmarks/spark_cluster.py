@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 sys.path.insert(0, str(ROOT / "tests" / "spark"))
-from cluster import Cluster, running_cluster  # type: ignore[import-not-found]
+from cluster import Cluster, running_cluster
 
 __all__ = ["Cluster", "application", "cluster_of_two"]
 

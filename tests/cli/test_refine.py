@@ -22,9 +22,9 @@ from foveate.cli.refine import (
     RefinedThere,
     refine,
     refine_on_target,
-    result_paths,
 )
 from foveate.cli.refine_there import Failed, Made
+from foveate.cli.shared import result_paths
 from foveate.cli.train import train
 from foveate.errors import ClusterError, SettingsError, TooFewImages
 from foveate.history import Outcome, find_place

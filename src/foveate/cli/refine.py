@@ -14,7 +14,7 @@ import typer
 from foveate import errors, files
 from foveate.cli.console import print_json, remark
 from foveate.cli.processes import run_machines
-from foveate.cli.shared import find_project
+from foveate.cli.shared import find_project, result_paths
 from foveate.cli.train import train
 from foveate.errors import ClusterError, SettingsError
 
@@ -147,17 +147,6 @@ def refine_on_target(
             Path(made.checkpoint).unlink(missing_ok=True)
         record.finish(outcome)
     return RefinedThere(model, report, result, made.text, made.remarks)
-
-
-def result_paths(
-    name: str, model: Path | None, report: Path | None, project: Path | None
-) -> tuple[Path, Path]:
-    """Where model and report of a run go, given what the user named of them."""
-    if model is not None:
-        return model, report or model.with_suffix(".html")
-    if project is not None:
-        return project / "models" / f"{name}.onnx", report or project / "reports" / f"{name}.html"
-    return Path("model.onnx"), report or Path("model.html")
 
 
 def _job(

@@ -32,6 +32,17 @@ def find_project(source: str) -> Path | None:
     return folder if (folder / "foveate.toml").is_file() else None
 
 
+def result_paths(
+    name: str, model: Path | None, report: Path | None, project: Path | None
+) -> tuple[Path, Path]:
+    """Where model and report of a run go, given what the user named of them."""
+    if model is not None:
+        return model, report or model.with_suffix(".html")
+    if project is not None:
+        return project / "models" / f"{name}.onnx", report or project / "reports" / f"{name}.html"
+    return Path("model.onnx"), report or Path("model.html")
+
+
 def choose_target(engine: str | None, name: str | None, project: Path | None) -> Target | None:
     """The cluster that a command works on; None for this machine.
 

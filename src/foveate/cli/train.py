@@ -20,6 +20,7 @@ from foveate.cli.shared import (
     name_refused,
     print_evaluation,
     print_training,
+    result_paths,
 )
 from foveate.files import is_url, write_anywhere
 
@@ -134,8 +135,8 @@ def train(
                 engine=where,
                 progress=progress,
             )
-        model, beside = _where(training.name, named, None if away else project)
-        page: Path | str = report or beside
+        model, beside = result_paths(training.name, named, report, None if away else project)
+        page: Path | str = beside
         if away and out is not None:
             write_anywhere(out, training.classifier.onnx_bytes)
             page = report or f"{out.removesuffix('.onnx')}.html"
@@ -168,15 +169,6 @@ def _engine(cluster: Target | None) -> Iterator[Engine]:
 
         with spark_engine(cluster) as engine:
             yield engine
-
-
-def _where(name: str, out: Path | None, project: Path | None) -> tuple[Path, Path]:
-    """Model and report of a run on this machine, given what the user named of them."""
-    if out is not None:
-        return out, out.with_suffix(".html")
-    if project is None:
-        return Path("model.onnx"), Path("model.html")
-    return project / "models" / f"{name}.onnx", project / "reports" / f"{name}.html"
 
 
 def evaluate(

@@ -114,7 +114,8 @@ class Transfer:
                 if attempt == ATTEMPTS - 1 or not is_transient(error):
                     raise
                 changed = isinstance(error, Changed)
-            wait = SECONDS_BEFORE_RETRY * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311
+            spread = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+            wait = SECONDS_BEFORE_RETRY * 2**attempt * spread
             if self.stop.wait(wait):
                 raise Stopped
             if changed:
