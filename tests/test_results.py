@@ -65,7 +65,8 @@ def test_a_split_by_land_says_what_one_by_image_would_have_said(tmp_path: Path) 
     assert training.places.by_block.value == training.evaluation.accuracy.value
     notes = " ".join(training_notes(training))
     assert "Split by where the images lie: 25 blocks of 400 m a side" in notes
-    assert "Believe the first figure" in notes
+    details = training_report(training, model=Path("m.onnx"), source=str(source))
+    assert "Believe the first figure" in details.notes[-1]
     result = training_json(training, model=None, report=None)["blocks"]
     assert isinstance(result, dict)
     assert result["left_out"] == training.split.blocks.near > 0

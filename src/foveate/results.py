@@ -115,7 +115,7 @@ def training_report(training: Training, *, model: Path, source: str) -> ReportDe
             **_if_any("Copies of test images", len(split.left_out) - near),
             **_if_any("Without a label", len(catalog.usable) - len(catalog.labelled)),
         },
-        notes=training_notes(training),
+        notes=[*training_notes(training), *filter(None, [placed_sentence(training)])],
         learning=_learning(training),
         best_epoch=training.refinement.best if training.refinement else None,
         learning_advice=_learning_advice(training),
@@ -210,7 +210,6 @@ def _placed_notes(training: Training) -> list[str]:
         f"Split by where the images lie: {blocks.count} blocks {kind}, {len(blocks.tested)} of "
         f"them to test on. {blocks.near} images nearer than {blocks.buffer:g} m to a test image "
         "were left out.",
-        placed_sentence(training),
     ]
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 WANTED = 30
 """Blocks, about, where the settings do not say how large they are."""
 
-DEALS = 200
-"""Ways to deal the blocks that are looked at; the one that suits the labels best is taken."""
+DEALS = 50
+"""Random ways to deal the blocks that are tried; the one that suits the labels best is taken."""
 
 
 def has_places(rows: Sequence[ImageRow]) -> bool:
@@ -149,7 +149,7 @@ def _deal(
     totals = counts.sum(axis=0)
     best: tuple[float, list[int]] | None = None
     for trial in range(DEALS):
-        chosen = _chosen(counts, test_share, np.random.default_rng([seed, trial]))
+        chosen = _chosen(counts / totals, test_share, np.random.default_rng([seed, trial]))
         there = counts[chosen].sum(axis=0)
         off = float(np.abs(there / totals - test_share).max())
         if ((there == 0) | (there == totals)).any():
@@ -159,16 +159,23 @@ def _deal(
     return {blocks[i] for i in best[1]} if best else set()
 
 
-def _chosen(counts: NDArray[np.int64], share: float, rng: np.random.Generator) -> list[int]:
-    """Random blocks that hold about a share of all images, at least one and not all."""
-    sizes = counts.sum(axis=1)
-    wanted = share * sizes.sum()
+def _chosen(shares: NDArray[np.float64], wanted: float, rng: np.random.Generator) -> list[int]:
+    """Blocks that hold about a share of each label, at least one and not all.
+
+    In random order, a block is taken if that brings the labels nearer to their share.
+
+    Args:
+        shares: (b, k) float64, what part of label k lies in block b; each column sums to 1.
+        wanted: the share, in (0, 1).
+        rng: of the order.
+    """
     chosen: list[int] = []
-    have = 0
-    for i in rng.permutation(len(sizes)):
-        if abs(have + sizes[i] - wanted) <= abs(have - wanted) or not chosen:
+    have = np.zeros(shares.shape[1])
+    for i in rng.permutation(len(shares))[: len(shares) - 1]:
+        off = have - wanted
+        if not chosen or ((off + shares[i]) ** 2).sum() < (off**2).sum():
             chosen.append(int(i))
-            have += int(sizes[i])
+            have += shares[i]
     return chosen
 
 

@@ -25,6 +25,7 @@ from foveate.cli import (
     runs,
     serve,
     target,
+    tiles,
     train,
     tune,
 )
@@ -59,6 +60,7 @@ app.command()(data.split)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(runs.app, name="runs")
 app.add_typer(target.app, name="target")
+app.add_typer(tiles.app, name="tiles")
 
 
 @app.callback(invoke_without_command=True)
