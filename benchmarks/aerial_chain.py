@@ -65,7 +65,7 @@ def main() -> Result:
         moved = _moved(mosaic, predictions.paths)
         problems = _problems(folder / "map" / "classes.tif")
     groups, averages = _groups()
-    before, after = (100 * mapped["accuracy"][name]["value"] for name in ("before", "after"))
+    before, after = (100 * mapped[name]["accuracy"] for name in ("before", "after"))
     return Result(
         "Aerial: from a mosaic with known labels to a map",
         [
@@ -76,7 +76,7 @@ def main() -> Result:
             f"tested on: {accuracy:.2f} % right, {plain:.2f} % where the same images are read as "
             "files, with the same split.",
             f"The map: {before:.2f} % before smoothing, {after:.2f} % after it "
-            f"(n = {mapped['accuracy']['n']:,}: tiles that touch none that was trained on). "
+            f"(n = {mapped['before']['n_test']:,}: tiles that touch none that was trained on). "
             f"By blocks {100 * trained['blocks']['accuracy_by_block']:.2f} %, by image "
             f"{100 * trained['blocks']['accuracy_by_image']:.2f} %.",
             f"Developed, cultivated, undeveloped: {SPLITS} seeded 75/25 splits of {SCENES.name}, "

@@ -15,7 +15,7 @@ from foveate.aerial.grid import Grid, TileKey, parse_key
 from foveate.errors import FoveateError
 
 SCHEME = "tile://"
-_TILE = "?tile="
+TILE = "?tile="
 _SAFE = ":, ()[]\"'/"
 
 
@@ -51,7 +51,7 @@ class TileAddress:
     def __str__(self) -> str:
         grid, view = self.grid, self.view
         parts = [
-            f"{SCHEME}{self.raster}{_TILE}{self.key}",
+            f"{SCHEME}{self.raster}{TILE}{self.key}",
             f"crs={quote(grid.crs, safe=_SAFE)}",
             f"size={grid.size:.12g}",
             f"pixel={grid.pixel:.12g}",
@@ -73,7 +73,7 @@ def parse_address(text: str) -> TileAddress:
     Raises:
         ValueError: it is not the address of a tile.
     """
-    raster, question, query = text.removeprefix(SCHEME).rpartition(_TILE)
+    raster, question, query = text.removeprefix(SCHEME).rpartition(TILE)
     if not question or not raster:
         raise ValueError(f"‘{text[:200]}’ is not the address of a tile")
     key, *pairs = query.split("&")

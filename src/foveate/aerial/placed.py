@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from foveate import files
-from foveate.aerial.address import is_address, parse_address
-from foveate.aerial.grid import Grid, TileKey
+from foveate.aerial.address import TILE, TileAddress, is_address, parse_address
+from foveate.aerial.grid import Grid, TileKey, parse_key
 from foveate.aerial.index import NAME, TileIndex, read_index
 from foveate.aerial.raster import taken_from
 from foveate.errors import SourceError
 from foveate.predictions import Predictions, read_predictions
+
+_KEY = r"^r(?P<row>-?\d{1,9})c(?P<col>-?\d{1,9})$"
+"""As in `grid.parse_key`."""
+
+_SPAN = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +101,40 @@ def read_placed(
 
 
 def _from_addresses(predictions: Predictions, path: str) -> PlacedPredictions:
-    addresses = [parse_address(one) for one in predictions.paths]
-    grids = {address.grid for address in addresses}
+    # A million addresses are of a few kinds, which differ in the tile alone: one of each is read.
+    kinds: dict[tuple[str, str], TileAddress] = {}
+    keys, years = [], []
+    try:
+        for one in predictions.paths:
+            raster, _, query = one.rpartition(TILE)
+            key, _, rest = query.partition("&")
+            kind = kinds.get((raster, rest))
+            if kind is None:
+                kind = kinds[raster, rest] = parse_address(one)
+            keys.append(key)
+            years.append(_year_of(kind.raster))
+        rows, cols = parse_keys(keys)
+    except ValueError as error:
+        raise SourceError(f"‘{path}’ cannot be mapped: {error}.") from None
+    grids = {kind.grid for kind in kinds.values()}
     if len(grids) > 1:
         raise SourceError(
             f"‘{path}’ has tiles of {len(grids)} grids (systems or sizes). Map them one by one."
         )
-    return PlacedPredictions(
-        predictions,
-        grids.pop(),
-        np.array([address.key.row for address in addresses], np.int64),
-        np.array([address.key.col for address in addresses], np.int64),
-        tuple(_year_of(address.raster) for address in addresses),
-    )
+    return PlacedPredictions(predictions, grids.pop(), rows, cols, tuple(years))
+
+
+def parse_keys(keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns, (n,) int64 each, of n texts as `grid.parse_key` reads them.
+
+    Raises:
+        ValueError: one of them is not a key.
+    """
+    found = pc.extract_regex(pa.array(keys, pa.string()), _KEY)
+    if found.null_count:
+        parse_key(keys[found.is_null().to_pylist().index(True)])
+    rows, cols = (pc.cast(found.field(name), pa.int64()).to_numpy() for name in ("row", "col"))
+    return rows, cols
 
 
 def _from_index(predictions: Predictions, path: str, index: TileIndex) -> PlacedPredictions:
@@ -144,14 +171,18 @@ def _index_near(predictions: Predictions, path: str) -> str:
 
 
 def _check_once(placed: PlacedPredictions, path: str) -> None:
-    pairs = np.stack([placed.rows, placed.cols], axis=1)
-    if len(np.unique(pairs, axis=0)) == len(pairs):
+    # One number a tile: both parts have at most nine digits.
+    numbers = np.sort(placed.rows * _SPAN + placed.cols + _SPAN // 2)
+    twice = numbers[1:][numbers[1:] == numbers[:-1]]
+    if not len(twice):
         return
-    counts = Counter(map(tuple, pairs.tolist()))
-    (row, col), times = counts.most_common(1)[0]
+    row, col = divmod(int(twice[0]), _SPAN)
+    times = int((numbers == twice[0]).sum())
     years = sorted({year for year in placed.years if year is not None})
     which = f"Choose one of the years {', '.join(map(str, years))} with --year." if years else ""
-    raise SourceError(f"‘{path}’ has the tile {TileKey(row, col)} {times} times. {which}".rstrip())
+    raise SourceError(
+        f"‘{path}’ has the tile {TileKey(row, col - _SPAN // 2)} {times} times. {which}".rstrip()
+    )
 
 
 @lru_cache(maxsize=4096)
