@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rasters import LEFT, TOP, write_raster
 
 from conftest import draw_folder
 from foveate.cli import run
@@ -57,6 +58,25 @@ def test_every_command_that_refines(
     shown = capsys.readouterr().out
     assert "refined (all) for 5 epochs" in shown
     assert re.search(r"learned from \d+ images/s; the device waited for images \d", shown)
+
+
+@pytest.mark.slow
+def test_every_command_for_imagery(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Land of 20 x 20 tiles in patches of one label, each with a texture of its own."""
+    rng = np.random.default_rng(0)
+    codes = np.kron(rng.choice([22, 41, 82], (10, 10)), np.ones((2, 2), int)).astype(np.uint8)
+    palette = {22: (150, 140, 140), 41: (40, 90, 40), 82: (190, 170, 90)}
+    land = np.array([[palette[code] for code in row] for row in codes.tolist()]).transpose(2, 0, 1)
+    noisy = land.repeat(28, 1).repeat(28, 2) + rng.normal(0, 30, (1, 560, 560))
+    noisy = noisy.clip(1, 255).repeat(8, 1).repeat(8, 2)
+    place = {"left": LEFT // 224 * 224, "top": TOP // 224 * 224}  # a corner of the grid's
+    write_raster(workplace / "imagery" / "quad_20200831.tif", noisy.astype(np.uint8), **place)
+    write_raster(workplace / "landcover.tif", codes, pixel=224, nodata=0, **place)
+    assert len(commands("sh aerial")) >= 4
+    for command in commands("sh aerial"):
+        assert run(command[1:]) == 0, command
+    assert (workplace / "map" / "map.html").is_file()
+    assert "Believe the first figure" in capsys.readouterr().out
 
 
 def test_every_command_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
@@ -40,6 +41,9 @@ _SAME = 1e-6
 
 _SAMPLE = 64
 """Pixels a side of a glance at a band."""
+
+_GLANCES = 3
+"""A side, evenly over the raster."""
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)")
 _TAG = "TIFFTAG_DATETIME"
@@ -197,8 +201,11 @@ class Raster:
 
     def __init__(self, path: str, stamp: str = "") -> None:
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+        # `raster_facts` says it in a sentence. Warping keeps it from arrays, too, which have no
+        # place for a moment, but not where several threads do so at once.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         self.path = path
         self.stamp = stamp
         self._file = None
@@ -206,11 +213,12 @@ class Raster:
             if files.is_url(path):
                 self._file = files.open_file(path)
             self.dataset: DatasetReader = rasterio.open(self._file or path)
+            self._alpha = self._alpha_band()
         except (OSError, RasterioError) as error:
-            there = files.is_url(path) or files.exists(path)
+            missing = isinstance(error, FileNotFoundError)
+            there = not missing and (files.is_url(path) or files.exists(path))
             why = f"cannot be read as a raster ({error})" if there else "is not there"
             raise SourceError(f"The raster ‘{path}’ {why}.") from None
-        self._alpha = self._alpha_band()
         self._windows: dict[Grid, bool] = {}
 
     def close(self) -> None:
@@ -254,12 +262,12 @@ class Raster:
                 f"‘{self.path}’ has {self.dataset.count} bands, band {max(bands)} is wanted"
             )
         try:
-            if not self._is_upright(grid):
+            if not self.is_upright(grid):
                 return self._warped(grid, bounds, bands)
             transform = self.dataset.transform
             left, top = ~transform * (bounds[0], bounds[3])
             right, bottom = ~transform * (bounds[2], bounds[1])
-            if _same(transform.a, grid.pixel) and _same(-transform.e, grid.pixel):
+            if self.same_pixels(grid):
                 across = round((bounds[2] - bounds[0]) / grid.pixel)
                 down = round((bounds[3] - bounds[1]) / grid.pixel)
                 return self._cut(round(left), round(top), across, down, bands)
@@ -269,7 +277,7 @@ class Raster:
         except RasterioError as error:
             raise OSError(f"‘{self.path}’ cannot be read: {error}") from None
 
-    def _is_upright(self, grid: Grid) -> bool:
+    def is_upright(self, grid: Grid) -> bool:
         """Whether its rows and columns run along those of the grid."""
         if grid not in self._windows:
             transform = self.dataset.transform
@@ -278,6 +286,12 @@ class Raster:
                 parse_crs(grid.crs), ignore_axis_order=True
             )
         return self._windows[grid]
+
+    def same_pixels(self, grid: Grid) -> bool:
+        """Whether a tile is its pixels as they are, shifted by less than half of one."""
+        transform = self.dataset.transform
+        along = _same(transform.a, grid.pixel) and _same(-transform.e, grid.pixel)
+        return along and self.is_upright(grid)
 
     def _cut(
         self, left: int, top: int, across: int, down: int, bands: tuple[int, ...]
@@ -291,7 +305,7 @@ class Raster:
             return self._nothing(across, down, bands)
         window = Window(x0, y0, x1 - x0, y1 - y0)
         values = self.dataset.read(list(bands), window=window)
-        valid = self._valid(values, window, values.shape[1:])
+        valid = self.valid(values, window, values.shape[1:])
         if values.shape[1:] == (down, across):
             return values, valid
         whole, known = self._nothing(across, down, bands)
@@ -320,7 +334,7 @@ class Raster:
             out_shape=(len(bands), *shape),
             resampling=Resampling.bilinear,
         )
-        return values, self._valid(values, window, shape)
+        return values, self.valid(values, window, shape)
 
     def _warped(
         self, grid: Grid, bounds: Bounds, bands: tuple[int, ...]
@@ -347,7 +361,7 @@ class Raster:
             out_shape=(len(bands), *size),
             resampling=Resampling.bilinear,
         )
-        valid = self._valid(values, part, size)
+        valid = self.valid(values, part, size)
         place = transform_of(part, self.dataset.transform)
         place = place * place.scale((x1 - x0) / size[1], (y1 - y0) / size[0])
         there = {
@@ -383,9 +397,7 @@ class Raster:
         y0, y1 = max(floor(rows.min()) - 2, 0), min(ceil(rows.max()) + 2, self.dataset.height)
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
-    def _valid(
-        self, values: NDArray[Any], window: Any, shape: tuple[int, ...]
-    ) -> NDArray[np.bool_]:
+    def valid(self, values: NDArray[Any], window: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """(h, w) bool: where the raster has data."""
         valid = np.ones(shape, bool)
         if self._alpha is not None:
@@ -414,12 +426,22 @@ class Raster:
         from rasterio.enums import ColorInterp
 
         for band, meaning in enumerate(self.dataset.colorinterp, start=1):
-            if meaning == ColorInterp.alpha:
-                size = min(self.dataset.height, _SAMPLE), min(self.dataset.width, _SAMPLE)
-                glance = self.dataset.read(band, out_shape=size)
-                if np.unique(glance).size <= 2:
-                    return band
+            if meaning == ColorInterp.alpha and len(self._glance(band)) <= 2:
+                return band
         return None
+
+    def _glance(self, band: int) -> set[int]:
+        """Values of a band in a few small windows; a thinned copy would read all of the file."""
+        from rasterio.windows import Window
+
+        width, height = self.dataset.width, self.dataset.height
+        across, down = min(width, _SAMPLE), min(height, _SAMPLE)
+        seen: set[int] = set()
+        for left in np.linspace(0, width - across, _GLANCES).astype(int).tolist():
+            for top in np.linspace(0, height - down, _GLANCES).astype(int).tolist():
+                values = self.dataset.read(band, window=Window(left, top, across, down))
+                seen.update(np.unique(values).tolist())
+        return seen
 
 
 def _shape(grid: Grid, bounds: Bounds) -> tuple[int, int]:

@@ -210,8 +210,8 @@ def _check(rows: Sequence[ImageRow], train: set[str], test: set[str], buffer: fl
         for side, use in (("train", "to train on"), ("test", "to test on")):
             if not sides[label][side]:
                 raise TooFewImages(
-                    f"‘{label}’ has no image {use} when whole blocks are dealt and images within "
-                    f"{buffer:g} m of a test image are left out. Try smaller blocks "
+                    f"‘{label}’ has no image {use} when whole blocks are dealt, and images within "
+                    f"{buffer:g} m of a test image or like one are left out. Try smaller blocks "
                     "(`--set block_size=METRES`), a smaller `--set block_buffer=METRES`, another "
                     f"`--seed`, or leave the label out with `--exclude {label}`."
                 )
