@@ -1,4 +1,4 @@
-"""Cutting on a real cluster gives what cutting here gives."""
+"""Cutting and scoring rasters on a real cluster gives what doing so here gives."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import pytest
 from cluster import Cluster
 from rasters import noise, write_raster
 
+import foveate as fv
+from foveate import pipeline
 from foveate.aerial.cutting import Cut, cut
+from foveate.aerial.mapping import map_tiles
+from foveate.aerial.placed import read_placed
 from foveate.errors import ClusterError, SettingsError
+from foveate.spark import bulk
 
 pytestmark = pytest.mark.slow
 
@@ -85,3 +90,29 @@ def test_what_goes_wrong_on_a_worker_is_said_in_a_sentence(
     with pytest.raises(ClusterError, match=r"^A tile cannot be cut: .*d_20180703") as caught:
         run(imagery, tmp_path / "out", balanced=False, ndvi=False, target=cluster.target())
     assert "\n" not in str(caught.value)
+
+
+def test_tiles_are_scored_and_mapped_straight_from_their_rasters(
+    session: object, cluster: Cluster, patterns: Path, tmp_path: Path
+) -> None:
+    classifier = fv.train(patterns, resolution=64).classifier
+    folder = tmp_path / "rasters"
+    for number in range(3):
+        write_raster(
+            folder / f"{number}.tif", noise(3, 128, seed=number), left=500_032 + 96 * number
+        )
+    index = cut(str(folder), out=str(tmp_path / "tiles.parquet"), size=32.0).index
+    local = pipeline.score(classifier, index).predictions
+    there = bulk.score(classifier, index, target=cluster.target(), out=tmp_path / "parts")
+    assert there.images == len(local.paths) > 20
+    assert there.refused == 0
+    found = read_placed(str(tmp_path / "parts"))
+    assert sorted(found.predictions.paths) == sorted(local.paths)
+    order = [local.paths.index(path) for path in found.predictions.paths]
+    np.testing.assert_allclose(
+        found.predictions.probabilities, local.probabilities[order], atol=1e-6
+    )
+    assert found.predictions.trained_on == (False,) * len(order)
+    assert map_tiles(found).predicted.tiles == len(order)
+    again = bulk.score(classifier, index, target=cluster.target(), out=tmp_path / "parts")
+    assert again.computed == 0, "what was done is found again"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ImageryArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMAGERY…",
+        metavar="IMAGERY",
         help="GeoTIFFs or other rasters: files, folders, globs, URLs",
         show_default=False,
     ),
