@@ -2,9 +2,10 @@
 
 The table has the columns `path`, `label` (the known one), `predicted`, `probability` (of the
 predicted label), one `p:<label>` per label, `error`, `model`, the id of the classifier, and
-`trained_on`, whether the image is one that it was trained on. A refused image has an `error` and nulls in its other columns after `label`; every other row has a
-null `error`. In the run history there is an `id`, too. A folder holds such tables as its parts;
-`_SUCCESS` in it says that all of them are there.
+`trained_on`, whether the image is one that it was trained on. A refused image has an `error` and
+nulls in its other columns after `label`; every other row has a null `error`. In the run history
+there is an `id`, too. A folder holds such tables as its parts; `_SUCCESS` in it says that all of
+them are there.
 """
 
 from __future__ import annotations

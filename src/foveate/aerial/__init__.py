@@ -1,1 +1,9 @@
-"""Aerial imagery: rasters cut into tiles, tiles labelled by land cover, maps, and what changed."""
+"""Aerial imagery: rasters become labelled tiles, predictions on them a map, two maps a change.
+
+grid, address, raster, filesystem    where a tile lies, and how its pixels are read
+legend, landcover                    what a tile is called
+index, placed                        tiles as a table, and predictions on them
+cutting/                             rasters → tiles
+mapping/                             predictions → map
+change/                              two years → what changed
+"""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from foveate.aerial.grid import Grid
 from foveate.aerial.index import ROWS, geo_metadata
-from foveate.aerial.tilemap import NOTHING
+from foveate.aerial.mapping.tilemap import NOTHING
 
 if TYPE_CHECKING:
-    from foveate.aerial.mapping import TilesMapped
+    from foveate.aerial.mapping.mapping import TilesMapped
 
 SCHEMA = pa.schema(
     [

@@ -79,8 +79,8 @@ def change(
     """Compare two years: what became what, where, and how much of it is error alone."""
     need_extra("aerial", "To compare years", "rasterio", "pyproj")
     from foveate.aerial.change import find_changes
-    from foveate.aerial.change_files import changes_json, write_changes
-    from foveate.aerial.change_words import remarks, sentences
+    from foveate.aerial.change.result import changes_json, write_changes
+    from foveate.aerial.change.words import remarks, sentences
 
     if a == b and (year_a is None or year_a == year_b):
         raise SettingsError(

@@ -210,7 +210,7 @@ def _as_json(done: Cut) -> dict[str, Any]:
 
 
 def _print(done: Cut) -> None:
-    from foveate.aerial.choice import REASONS
+    from foveate.aerial.cutting.choice import REASONS
 
     if done.labels:
         rows = [

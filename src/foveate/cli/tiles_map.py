@@ -74,8 +74,8 @@ def map_predictions(
     """Map PREDICTIONS on tiles, smooth the map, and say how good it is."""
     need_extra("aerial", "To map tiles", "rasterio", "pyproj")
     from foveate.aerial.legend import find_legend
-    from foveate.aerial.map_json import map_json
     from foveate.aerial.mapping import map_tiles, write_map
+    from foveate.aerial.mapping.as_json import map_json
     from foveate.aerial.placed import read_placed
 
     _check_folder(out)
@@ -142,7 +142,7 @@ def _print(mapped: TilesMapped, written: Mapping[str, str]) -> None:
 
 
 def _print_labels(mapped: TilesMapped) -> None:
-    from foveate.aerial.areas import km2_text
+    from foveate.aerial.mapping.areas import km2_text
 
     header = ["label", "tiles", "km²", "smoothed km²"]
     measured = mapped.before is not None

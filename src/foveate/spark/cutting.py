@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from foveate import files
-from foveate.aerial.tasks import Engine, Progress, R, T
+from foveate.aerial.cutting.tasks import Engine, Progress, R, T
 from foveate.errors import ClusterError, FoveateError
 from foveate.spark.failures import cause_of, is_ours
 from foveate.spark.session import open_session
