@@ -104,6 +104,7 @@ def make_large(path: Path, side: int, *, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     pictures = [np.asarray(Image.open(scene).convert("RGB")) for scene in scenes()]
     across = -(-side // SIDE)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(path, "w", **_profile(side, side)) as out:
         for row in range(across):
             chosen = rng.integers(len(pictures), size=across)

@@ -56,12 +56,11 @@ class Found:
 
 
 FASHION = Promise("fashion_texture", 97.5, gain=1.5, first=(97.0, 180.0))
-UCMERCED = Promise(
-    "ucmerced",
-    98.5,
-    settings={"test_share": 0.2, "orientation": "any", "epochs": 10},
-)
-EUROSAT = Promise("eurosat_5k", 97.0, settings={"orientation": "any"})
+AERIAL = {"orientation": "any", "epochs": 8, "validation_share": 0.0, "mixup": 0.2}
+"""For images from above: no side is up; all training images are learned from, in pairs."""
+
+UCMERCED = Promise("ucmerced", 98.5, settings={"test_share": 0.2, **AERIAL})
+EUROSAT = Promise("eurosat_5k", 97.0, settings=AERIAL)
 
 
 def refine_split(promise: Promise, seed: int) -> Found:
