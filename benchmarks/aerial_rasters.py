@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,3 +167,7 @@ def _write_landcover(path: Path, codes: NDArray[np.uint8]) -> None:
         compress="deflate",
     ) as out:
         out.write(warped, 1)
+
+
+if __name__ == "__main__":
+    make_large(Path(sys.argv[1]), int(sys.argv[2]))
