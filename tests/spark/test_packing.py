@@ -103,7 +103,9 @@ def test_it_runs_wherever_it_is_unpacked(packed: Packed, tmp_path: Path) -> None
             "-c",
             "import foveate, foveate.api, ssl, sqlite3, pyarrow, importlib.metadata as m\n"
             "from foveate.spark.probe_worker import network_facts\n"
-            "print(foveate.__file__, m.version('foveate'), len(network_facts()['features']))",
+            "from fsspec import get_filesystem_class\n"
+            "print(foveate.__file__, m.version('foveate'), len(network_facts()['features']),"
+            " get_filesystem_class('tile').protocol)",
         ],
         env={"PATH": "/usr/bin:/bin"},
         cwd=tmp_path,
@@ -114,7 +116,7 @@ def test_it_runs_wherever_it_is_unpacked(packed: Packed, tmp_path: Path) -> None
     )
     assert said.returncode == 0, said.stderr
     inside = home / packing._PACKAGES / "foveate" / "__init__.py"
-    assert said.stdout == f"{inside} {foveate.__version__} 1280\n"
+    assert said.stdout == f"{inside} {foveate.__version__} 1280 tile\n"
 
 
 @linux

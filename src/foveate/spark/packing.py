@@ -239,9 +239,14 @@ def _files_of(package: metadata.Distribution) -> Iterator[tuple[str, Path]]:
 
 
 def _about_foveate() -> dict[str, Content]:
-    """What `importlib.metadata` says about foveate, which holds no path of this machine."""
-    text = metadata.distribution("foveate").read_text("METADATA") or ""
-    return {f"{_PACKAGES}/foveate-{foveate.__version__}.dist-info/METADATA": text.encode()}
+    """What `importlib.metadata` says about foveate, which holds no path of this machine.
+
+    The entry points are how fsspec learns of `tile://`.
+    """
+    about = metadata.distribution("foveate")
+    folder = f"{_PACKAGES}/foveate-{foveate.__version__}.dist-info"
+    texts = {name: about.read_text(name) for name in ("METADATA", "entry_points.txt")}
+    return {f"{folder}/{name}": (text or "").encode() for name, text in texts.items()}
 
 
 def _is_editable(package: metadata.Distribution) -> bool:
