@@ -209,7 +209,8 @@ def _placed_notes(training: Training) -> list[str]:
     return [
         f"Split by where the images lie: {blocks.count} blocks {kind}, {len(blocks.tested)} of "
         f"them to test on. {blocks.near} images nearer than {blocks.buffer:g} m to a test image "
-        "were left out.",
+        "were left out. The interval of the accuracy comes from resampling blocks; those of single "
+        "labels take the images for independent and are the narrowest that they can be.",
     ]
 
 

@@ -272,6 +272,10 @@ def _train(
         # The file is what is evaluated; what came out can be written into it only afterwards.
         predictions = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
         evaluation = evaluate_predictions(predictions, seed=settings.seed)
+        if split.blocks is not None:
+            # Images of a block are right or wrong together: they say less than as many strewn ones.
+            spread = _by_blocks(predictions, tested, split.blocks, settings)
+            evaluation = replace(evaluation, accuracy=spread)
         classifier = _compose(extractor, head, settings, trained, len(tested), evaluation.accuracy)
     return Training(
         name=name,
