@@ -18,7 +18,7 @@ test: $(VENV)/dev  ## the quick tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(TORCH)/ready  ## the slow tests, and those that need PyTorch (several GB)
-	$(TORCH)/bin/python -m pytest -m slow -n 2 --dist loadfile
+	$(TORCH)/bin/python -m pytest -m slow -n 3 --dist loadfile
 
 lint: $(VENV)/dev  ## style and types
 	$(BIN)/ruff check .
