@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,3 +88,10 @@ def blurred(truth: NDArray[np.int64], share: float, k: int = 3, seed: int = 1) -
 def named(classes: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> NDArray[np.object_]:
     """(rows, cols) labels of classes; None for -1."""
     return np.array([*labels, None], object)[classes]
+
+
+def outline(grid: Grid, key: TileKey) -> bytes:
+    """A tile's square as WKB, written out."""
+    left, bottom, right, top = grid.bounds(key)
+    corners = (left, bottom, right, bottom, right, top, left, top, left, bottom)
+    return struct.pack("<BIII10d", 1, 3, 1, 5, *corners)

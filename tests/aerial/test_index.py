@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 import shapely
+from maps import outline
 from pyproj import CRS
 from rasters import UTM
 
 from foveate import files
 from foveate.aerial.grid import Grid, TileKey
-from foveate.aerial.index import NAME, Tile, read_index, square, write_index
+from foveate.aerial.index import NAME, Tile, read_index, write_index
 from foveate.errors import SourceError
 
 GRID = Grid(UTM, 224, 1)
@@ -109,7 +110,7 @@ def test_another_table_gets_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_square_is_wkb() -> None:
-    shape = shapely.from_wkb(square(GRID, TileKey(0, 0)))
+    shape = shapely.from_wkb(outline(GRID, TileKey(0, 0)))
     assert np.array_equal(
         shapely.get_coordinates(shape), [(0, 0), (224, 0), (224, 224), (0, 224), (0, 0)]
     )

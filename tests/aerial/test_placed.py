@@ -35,7 +35,7 @@ def address(key: TileKey, raster: str = "naip_20180716.tif", grid: Grid = GRID) 
 
 
 def written(path: Path, paths: list[str], **more: object) -> str:
-    write_predictions(predictions_of(paths, [0] * len(paths), **more), path)  # type: ignore[arg-type]
+    write_predictions(predictions_of(paths, [0] * len(paths), **more), path)
     return str(path)
 
 

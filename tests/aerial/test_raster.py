@@ -18,7 +18,8 @@ from rasters import ALBERS, LEFT, TOP, UTM, noise, write_raster
 
 from foveate.aerial.address import TileAddress, View
 from foveate.aerial.grid import Grid, TileKey
-from foveate.aerial.raster import open_raster, raster_facts, read_tile, stretched, taken_from
+from foveate.aerial.header import raster_facts, taken_from
+from foveate.aerial.raster import open_raster, read_tile, stretched
 from foveate.errors import SourceError
 
 GRID = Grid(UTM, 16, 1)

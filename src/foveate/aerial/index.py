@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from foveate import files
 from foveate.aerial.grid import Grid, TileKey, parse_crs, parse_key
@@ -33,6 +33,17 @@ ROWS = 50_000
 """Of a row group."""
 
 _META = b"foveate"
+
+_POLYGON = np.dtype(
+    [
+        ("order", "u1"),
+        ("type", "<u4"),
+        ("rings", "<u4"),
+        ("points", "<u4"),
+        ("corners", "<f8", (5, 2)),
+    ]
+)
+"""A square as WKB."""
 
 SCHEMA = pa.schema(
     [
@@ -162,16 +173,26 @@ def geo_metadata(grid: Grid, column: str = "geometry") -> dict[str, Any]:
     }
 
 
-def square(grid: Grid, key: TileKey) -> bytes:
-    """A tile's outline as WKB, counterclockwise from its lower left corner.
+def squares(grid: Grid, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> pa.Array:
+    """The outlines of n tiles as WKB, each counterclockwise from its lower left corner.
+
+    Args:
+        grid: of the tiles.
+        rows: (n,) of the grid.
+        cols: (n,) of the grid.
 
     Source: OGC 06-103r4, Simple feature access, part 1, section 8.
     """
-    left, bottom, right, top = grid.bounds(key)
-    return struct.pack(
-        "<BIII10d",
-        *(1, 3, 1, 5),
-        *(left, bottom, right, bottom, right, top, left, top, left, bottom),
+    shapes = np.empty(len(rows), _POLYGON)
+    shapes["order"], shapes["type"], shapes["rings"], shapes["points"] = 1, 3, 1, 5
+    left, bottom = cols * grid.size, rows * grid.size
+    right, top = left + grid.size, bottom + grid.size
+    corners = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
+    for number, (x, y) in enumerate(corners):
+        shapes["corners"][:, number, 0], shapes["corners"][:, number, 1] = x, y
+    ends = np.arange(len(rows) + 1, dtype=np.int32) * _POLYGON.itemsize
+    return pa.Array.from_buffers(
+        pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(shapes.tobytes())]
     )
 
 
@@ -190,7 +211,11 @@ def _table(tiles: Sequence[Tile], grid: Grid, schema: pa.Schema) -> pa.Table:
         "x": centres[:, 0],
         "y": centres[:, 1],
         "size": np.full(len(tiles), grid.size),
-        "geometry": [square(grid, tile.key) for tile in tiles],
+        "geometry": squares(
+            grid,
+            np.array([tile.key.row for tile in tiles], np.int64),
+            np.array([tile.key.col for tile in tiles], np.int64),
+        ),
     }
     return pa.table(columns, schema=schema)
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from foveate import files
 from foveate.aerial.address import TILE, TileAddress, is_address, parse_address
 from foveate.aerial.grid import Grid, TileKey, parse_key
+from foveate.aerial.header import taken_from
 from foveate.aerial.index import NAME, TileIndex, read_index
-from foveate.aerial.raster import taken_from
 from foveate.errors import SourceError
 from foveate.predictions import Predictions, read_predictions
 

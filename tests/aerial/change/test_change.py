@@ -15,14 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from maps import GRID, LABELS, blurred, named, patches, placed_of
+from maps import GRID, LABELS, blurred, named, outline, patches, placed_of
 
 from foveate.aerial.change.change import Changes, find_changes
 from foveate.aerial.change.labels import parse_labels
 from foveate.aerial.change.result import candidates_parquet, changes_json, from_to_csv
 from foveate.aerial.change.words import remarks, sentences
 from foveate.aerial.grid import Grid
-from foveate.aerial.index import square
 from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import FoveateError, SettingsError, SourceError
 
@@ -154,7 +153,7 @@ def test_labels_that_make_no_sense(
 ) -> None:
     placed = placed_of([[0, 1]])
     with pytest.raises(error, match=sentence):
-        find_changes(placed, placed, **how)  # type: ignore[arg-type]
+        find_changes(placed, placed, **how)
 
 
 def test_no_developed_land() -> None:
@@ -316,7 +315,7 @@ def test_candidates_as_geoparquet(tmp_path: Path) -> None:
     for row, number in zip(rows, changes.candidates, strict=True):
         key = changes.a.key(number)
         assert row["id"] == str(key)
-        assert row["geometry"] == square(GRID, key)
+        assert row["geometry"] == outline(GRID, key)
         assert (row["x"], row["y"]) == GRID.centre(key)
         assert (row["from"], row["to"]) == (
             changes.a.predictions.predicted[number],

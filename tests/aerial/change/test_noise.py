@@ -76,7 +76,7 @@ def share_inside(repeats: int, **how: float) -> tuple[float, float]:
     to_last[:-1, -1] = True
     hits = []
     for seed in range(repeats):
-        a, b, _ = imagined(seed, **how)  # type: ignore[arg-type]
+        a, b, _ = imagined(seed, **how)
         expected = expected_changes(a, b, draws=300, seed=seed)
         one, other = expected.among(anything()), expected.among(to_last)
         new = int(((b.top == K - 1) & (a.top != K - 1)).sum())

@@ -12,12 +12,11 @@ import rasterio
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import GRID, LABELS, LEFT, TOP, blurred, named, patches, placed_of
+from maps import GRID, LABELS, LEFT, TOP, blurred, named, outline, patches, placed_of
 from numpy.typing import NDArray
 from rasters import write_raster
 
 from foveate.aerial.grid import TileKey, parse_key
-from foveate.aerial.index import square
 from foveate.aerial.legend import Legend, find_legend
 from foveate.aerial.mapping.as_json import map_json
 from foveate.aerial.mapping.mapping import TilesMapped, map_tiles, write_map
@@ -133,7 +132,7 @@ def test_a_label_that_the_classifier_does_not_have_is_an_area_of_its_own() -> No
     for label in range(4):
         one = mapped.areas[label].area
         assert one.low <= (truth == label).sum() * GRID.area <= one.high
-    assert list(map_json(mapped)["other_labels"]) == ["Water"]  # type: ignore[call-overload]
+    assert list(map_json(mapped)["other_labels"]) == ["Water"]
 
 
 def test_smoothing_that_swallows_a_rare_label_is_said() -> None:
@@ -246,7 +245,7 @@ def test_every_form_says_the_same(tmp_path: Path) -> None:
             down, across = TOP - key.row, key.col - LEFT
             assert row["label"] == known[down, across]
             assert row["trained_on"] == trained[down, across]
-            assert row["geometry"] == square(GRID, key)
+            assert row["geometry"] == outline(GRID, key)
     assert shapely.from_wkb(rows[0]["geometry"]).bounds == GRID.bounds(parse_key(rows[0]["id"]))
     geo = json.loads(pq.read_schema(files["tiles"]).metadata[b"geo"])
     assert geo["columns"]["geometry"]["crs"]["id"] == {"authority": "EPSG", "code": 26914}
@@ -304,6 +303,6 @@ def test_the_land_of_a_state(shared_data: Path) -> None:
     assert mapped.before is not None
     # It is mostly forest; all tiles say so, and smoothing has nothing to change.
     assert mapped.before.accuracy.value > 0.4
-    assert mapped.before.accuracy == mapped.after.accuracy  # type: ignore[union-attr]
+    assert mapped.before.accuracy == mapped.after.accuracy
     assert mapped.before.per_class["Forest"].accuracy.value == 1
     assert mapped.before.n + mapped.reference.excluded.unlabelled == 400

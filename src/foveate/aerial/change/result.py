@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from foveate import files
 from foveate.aerial.change.change import Changes, Flow
 from foveate.aerial.change.words import remarks, sentences
-from foveate.aerial.index import geo_metadata
-from foveate.aerial.polygons import squares
+from foveate.aerial.index import geo_metadata, squares
 from foveate.evaluation.intervals import LEVEL
 
 if TYPE_CHECKING:

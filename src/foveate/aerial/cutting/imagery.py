@@ -13,7 +13,7 @@ import numpy as np
 
 from foveate import files
 from foveate.aerial.grid import Bounds, Grid, crs_text, is_metric, metric_crs, parse_crs
-from foveate.aerial.raster import RasterFacts, raster_facts
+from foveate.aerial.header import RasterFacts, raster_facts
 from foveate.errors import SettingsError, SourceError
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".jp2")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.aerial.address import View
-from foveate.aerial.raster import RasterFacts, open_raster
+from foveate.aerial.header import RasterFacts
+from foveate.aerial.raster import open_raster
 from foveate.errors import SourceError
 
 LOW, HIGH = 2, 98

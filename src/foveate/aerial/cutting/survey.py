@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from foveate.aerial.address import View
 from foveate.aerial.cutting.imagery import bounds_in
 from foveate.aerial.grid import Grid, TileKey
+from foveate.aerial.header import RasterFacts
 from foveate.aerial.landcover import label_tiles
 from foveate.aerial.legend import Legend
-from foveate.aerial.raster import Raster, RasterFacts, open_raster
+from foveate.aerial.raster import Raster, open_raster
 from foveate.errors import SourceError
 
 TILES_A_TASK = 512

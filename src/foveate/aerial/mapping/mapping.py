@@ -137,7 +137,7 @@ def write_map(mapped: TilesMapped, folder: str, title: str = "") -> dict[str, st
     from foveate.aerial.mapping.figure import draw_figure
     from foveate.aerial.mapping.geotiff import classes_tiff, confidence_tiff, names_beside
     from foveate.aerial.mapping.page import map_page
-    from foveate.aerial.polygons import polygons
+    from foveate.aerial.mapping.polygons import polygons
 
     title = title or f"{mapped.predicted.tiles:,} tiles"
     paths: dict[str, str] = {}

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from foveate.aerial.grid import Grid
-from foveate.aerial.index import ROWS, geo_metadata
+from foveate.aerial.index import ROWS, geo_metadata, squares
 from foveate.aerial.mapping.tilemap import NOTHING
 
 if TYPE_CHECKING:
@@ -27,16 +26,6 @@ SCHEMA = pa.schema(
         ("label", pa.string()),
         ("trained_on", pa.bool_()),
         ("geometry", pa.binary()),
-    ]
-)
-
-_POLYGON = np.dtype(
-    [
-        ("order", "u1"),
-        ("type", "<u4"),
-        ("rings", "<u4"),
-        ("points", "<u4"),
-        ("corners", "<f8", (5, 2)),
     ]
 )
 
@@ -69,27 +58,6 @@ def polygons(mapped: TilesMapped) -> bytes:
             ]
             writer.write_table(pa.table(columns, schema=schema))
     return buffer.getvalue()
-
-
-def squares(grid: Grid, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> pa.Array:
-    """The outlines of n tiles as WKB, all at once; each as `index.square` makes it.
-
-    Args:
-        grid: of the tiles.
-        rows: (n,) of the grid.
-        cols: (n,) of the grid.
-    """
-    shapes = np.empty(len(rows), _POLYGON)
-    shapes["order"], shapes["type"], shapes["rings"], shapes["points"] = 1, 3, 1, 5
-    left, bottom = cols * grid.size, rows * grid.size
-    right, top = left + grid.size, bottom + grid.size
-    corners = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
-    for number, (x, y) in enumerate(corners):
-        shapes["corners"][:, number, 0], shapes["corners"][:, number, 1] = x, y
-    ends = np.arange(len(rows) + 1, dtype=np.int32) * _POLYGON.itemsize
-    return pa.Array.from_buffers(
-        pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(shapes.tobytes())]
-    )
 
 
 def _named(classes: NDArray[np.int16], names: tuple[str, ...]) -> pa.Array:
