@@ -1,9 +1,7 @@
 """Aerial imagery: rasters become labelled tiles, predictions on them a map, two maps a change.
 
-grid, address, raster, filesystem    where a tile lies, and how its pixels are read
-legend, landcover                    what a tile is called
-index, placed                        tiles as a table, and predictions on them
-cutting/                             rasters → tiles
-mapping/                             predictions → map
-change/                              two years → what changed
+- `grid`, `address`, `raster`, `header`, `filesystem`: where a tile lies, how its pixels are read;
+- `legend`, `landcover`: what a tile is called;
+- `index`, `placed`: tiles as a table, and predictions on them;
+- `cutting/`: rasters → tiles; `mapping/`: predictions → map; `change/`: two years → what changed.
 """

@@ -69,7 +69,7 @@ class _Work:
         except ImportError as error:
             raise ClusterError(
                 f"The workers lack what reads rasters ({error}). They need "
-                "pip install 'foveate[aerial]'; `foveate target pack` packs what is installed here."
+                "pip install 'foveate[aerial]'; `foveate target pack --with aerial` packs it."
             ) from None
         except FoveateError as error:  # `failures.cause_of` finds the sentence by this name
             raise ClusterError(str(error)) from None
