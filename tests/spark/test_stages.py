@@ -171,14 +171,6 @@ def test_another_version_on_the_worker() -> None:
         next(run_partition([["a.png"]], work, Shipped(b""), {}))  # type: ignore[arg-type]
 
 
-def test_few_networks_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_work, "_engines", {})
-    monkeypatch.setattr(stage_work, "_compile", lambda work, data, cores: object())
-    for n in range(10):
-        stage_work.open_engine(Work(str(n), None, "auto", 0), lambda: b"", cores=1)
-    assert [work.digest for work, _ in stage_work._engines] == ["6", "7", "8", "9"]
-
-
 def schema(**columns: Any) -> StructType:
     return StructType([StructField(name, kind) for name, kind in columns.items()])
 

@@ -15,6 +15,7 @@ import typer
 
 from foveate.cli import (
     backbones,
+    bulk,
     call,
     copy,
     data,
@@ -49,8 +50,8 @@ app.command("refine")(refine.refine)
 app.command()(train.evaluate)
 app.command()(tune.tune)
 app.command()(predict.predict)
-app.command()(predict.score)
-app.command()(predict.featurize)
+app.command()(bulk.score)
+app.command()(bulk.featurize)
 app.command()(export.export)
 app.command()(serve.serve)
 app.command()(call.call)

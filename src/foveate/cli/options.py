@@ -120,3 +120,10 @@ Sample = Annotated[
         show_default=False,
     ),
 ]
+Legend = Annotated[
+    str,
+    typer.Option(
+        help="what the codes mean: nlcd, nlcd-groups, nlcd-land-use, or a .csv table with the "
+        "columns code and label (FILE:LABELS or FILE:CODES:LABELS names others)"
+    ),
+]

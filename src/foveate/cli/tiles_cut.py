@@ -33,13 +33,6 @@ Labels = Annotated[
     str | None,
     typer.Option(metavar="LANDCOVER", help="a raster of land-cover codes", show_default=False),
 ]
-LegendName = Annotated[
-    str,
-    typer.Option(
-        help="what the codes mean: nlcd, nlcd-groups, nlcd-land-use, or a .csv table with the "
-        "columns code and label (FILE:LABELS or FILE:CODES:LABELS names others)"
-    ),
-]
 Size = Annotated[str, typer.Option(help="a side of a tile")]
 Pixel = Annotated[str, typer.Option(help="a side of a pixel of its image")]
 Crs = Annotated[
@@ -95,7 +88,7 @@ def cut(
     imagery: ImageryArgument,
     out: Out,
     labels: Labels = None,
-    legend: LegendName = "nlcd-groups",
+    legend: options.Legend = "nlcd-groups",
     size: Size = "224m",
     pixel: Pixel = "1m",
     crs: Crs = None,

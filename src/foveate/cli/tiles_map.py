@@ -43,13 +43,6 @@ LandCover = Annotated[
         show_default=False,
     ),
 ]
-LegendName = Annotated[
-    str,
-    typer.Option(
-        help="what its codes mean: nlcd, nlcd-groups, nlcd-land-use, or a .csv table with the "
-        "columns code and label"
-    ),
-]
 CenterWeight = Annotated[
     float, typer.Option(help="votes of the centre tile in 3×3 smoothing; its neighbours have one")
 ]
@@ -64,7 +57,7 @@ def map_predictions(
     index: Index = None,
     year: Year = None,
     landcover: LandCover = None,
-    legend: LegendName = "nlcd-groups",
+    legend: options.Legend = "nlcd-groups",
     center_weight: CenterWeight = 2.0,
     title: Title = None,
     as_json: options.Json = False,

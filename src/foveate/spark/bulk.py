@@ -89,19 +89,15 @@ def score(
         SettingsError: the folder holds something else.
         ClusterError: the cluster cannot be reached, or failed.
     """
-    settings = settings or Settings()
-    return _bulk(
-        "score",
-        classifier.onnx_bytes,
-        classifier.metadata.backbone.dimension,
-        classifier.resize,
-        classifier.labels,
-        (source, limit, sample),
-        settings,
-        target,
-        str(out),
-        progress,
+    work = _Work(
+        kind="score",
+        onnx_bytes=classifier.onnx_bytes,
+        dimension=classifier.metadata.backbone.dimension,
+        resize=classifier.resize,
+        labels=classifier.labels,
     )
+    images = _Images(source, limit, sample)
+    return _bulk(work, images, settings or Settings(), target, str(out), progress)
 
 
 def featurize(
@@ -134,27 +130,56 @@ def featurize(
     """
     settings = settings or Settings()
     backbone = find_backbone(settings.backbone, resolution=settings.resolution)
-    return _bulk(
-        "featurize",
-        backbone.onnx_bytes(),
-        backbone.card.dimension,
-        Resize(settings.resolution, settings.resize),
-        (),
-        (source, limit, sample),
-        settings,
-        target,
-        str(out),
-        progress,
+    work = _Work(
+        kind="featurize",
+        onnx_bytes=backbone.onnx_bytes(),
+        dimension=backbone.card.dimension,
+        resize=Resize(settings.resolution, settings.resize),
     )
+    return _bulk(work, _Images(source, limit, sample), settings, target, str(out), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done with every image.
+
+    Attributes:
+        kind: of the result.
+        onnx_bytes: the classifier or the backbone.
+        dimension: features an image.
+        resize: how an image becomes pixels.
+        labels: of the classifier; empty for features.
+    """
+
+    kind: Kind
+    onnx_bytes: bytes
+    dimension: int
+    resize: Resize
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """Which images: a source, at most how many of its files, and what share of them."""
+
+    source: str | Path
+    limit: int | None
+    sample: float
+
+    def listed(self, seed: int) -> Source:
+        return read_source(self.source).sampled(self.sample, seed).limited(self.limit)
+
+    def selection(self, seed: int) -> str:
+        """Which files of the source, in words."""
+        words = [] if self.limit is None else [f"limit {self.limit}"]
+        if self.sample < 1:
+            words.append(f"sample {self.sample:g}, seed {seed}")
+        return ", ".join(words)
 
 
 def _bulk(
-    kind: Kind,
-    onnx_bytes: bytes,
-    dimension: int,
-    resize: Resize,
-    labels: tuple[str, ...],
-    what: tuple[str | Path, int | None, float],
+    work: _Work,
+    images: _Images,
     settings: Settings,
     target: Target,
     out: str,
@@ -162,39 +187,38 @@ def _bulk(
 ) -> Bulk:
     watch = Stopwatch()
     out = absolute(out).rstrip("/")
-    suffix = check_out(out, kind)
-    source, limit, sample = what
+    suffix = check_out(out, work.kind)
     use_storage_options(target.opened_storage_options())
     with watch.stage("list"):
-        listed: Source = read_source(source).sampled(sample, settings.seed).limited(limit)
+        listed = images.listed(settings.seed)
     if f"{out}/".startswith(f"{listed.root.rstrip('/')}/"):
         raise SettingsError(
             f"‘{out}’ lies among the images: its files would be taken for such. Name another place."
         )
     job = Job(
-        kind=kind,
+        kind=work.kind,
         out=out + PARTS if suffix else out,
         suffix=suffix or ".parquet",
         root=listed.root,
-        selection=_selection(limit, sample, settings),
+        selection=images.selection(settings.seed),
         plan="",
-        network=digest(onnx_bytes),
-        dimension=dimension,
-        resize=resize,
+        network=digest(work.onnx_bytes),
+        dimension=work.dimension,
+        resize=work.resize,
         limits=limits_of(settings),
         precision=settings.precision,
         runtime=settings.runtime,
     )
-    stage = "score" if kind == "score" else "features"
+    stage = "score" if work.kind == "score" else "features"
     with ExitStack() as stack:
         with watch.stage("connect"):
-            session = stack.enter_context(open_session(target, name=f"foveate {kind}"))
+            session = stack.enter_context(open_session(target, name=f"foveate {work.kind}"))
         with watch.stage(stage):
             finished = run_job(
                 session,
                 job,
                 [replace(entry, place=None) for entry in listed.entries],
-                onnx_bytes,
+                work.onnx_bytes,
                 storage_options=target.opened_storage_options(),
                 progress=None if progress is None else lambda done, n: progress(stage, done, n),
             )
@@ -202,13 +226,7 @@ def _bulk(
         with watch.stage("merge"):
             merge_parts(finished, out)
             remove(job.out)
-    return _summary(finished, out, labels, watch.seconds)
-
-
-def _selection(limit: int | None, sample: float, settings: Settings) -> str:
-    """Which files of a source, in words."""
-    words = [] if limit is None else [f"limit {limit}"]
-    return ", ".join(words + ([f"sample {sample:g}, seed {settings.seed}"] if sample < 1 else []))
+    return _summary(finished, out, work.labels, watch.seconds)
 
 
 def check_out(out: str, kind: Kind) -> str:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from foveate import files
 from foveate.aerial.cutting.tasks import Engine, Progress, R, T
 from foveate.errors import ClusterError, FoveateError
+from foveate.spark.collecting import collect
 from foveate.spark.failures import cause_of, is_ours
 from foveate.spark.session import open_session
 from foveate.targets import Target
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SECONDS_BETWEEN_NEWS = 0.3
 
 
 @contextmanager
@@ -88,26 +85,13 @@ def _run(
         return result
 
     rows = context.parallelize(list(tasks), len(tasks)).map(one)
-    group = f"foveate-tiles-{time.monotonic_ns()}"
-
-    def collect() -> list[Any]:
-        context.setJobGroup(group, "foveate tiles cut", interruptOnCancel=True)
-        return rows.collect()
-
-    from pyspark import inheritable_thread_target
-
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(inheritable_thread_target(session)(collect))
-        try:
-            while wait([future], SECONDS_BETWEEN_NEWS).not_done:
-                told(done.value)
-            results: list[Any] = future.result()
-        except KeyboardInterrupt:
-            context.cancelJobGroup(group)
-            raise
-        except Exception as error:
-            why = cause_of(error)
-            said = why if is_ours(error) else f"The cluster could not cut the tiles: {why}."
-            raise ClusterError(said) from error
+    try:
+        results: list[Any] = collect(
+            session, rows.collect, name="foveate tiles cut", news=lambda _: told(done.value)
+        )
+    except Exception as error:
+        why = cause_of(error)
+        said = why if is_ours(error) else f"The cluster could not cut the tiles: {why}."
+        raise ClusterError(said) from error
     told(done.value)
     return results

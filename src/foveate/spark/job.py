@@ -13,7 +13,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from foveate import files
 from foveate.catalog import Entry
 from foveate.errors import ClusterError, SettingsError
 from foveate.predictions import COMMITTED
+from foveate.spark.collecting import collect
 from foveate.spark.failures import cause_of, is_ours
 from foveate.spark.plan import Shard, plan_shards, read_plan, write_plan
 from foveate.spark.worker import META, REFUSED, Job, Tally, run_shard
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 JOB_FILE = f"{META}/job.json"
-SECONDS_BETWEEN_NEWS = 0.3
 READERS = 16
 """Small files that are read from a blob store at once."""
 
@@ -163,30 +163,19 @@ def _run(
 
     # `range` gives every task exactly one shard, whatever their number.
     frame = session.range(0, len(indices), 1, len(indices)).mapInArrow(work, "tally string")
-    group = f"foveate-{job.network[:8]}-{time.monotonic_ns()}"
-
-    def collect() -> list[Any]:
-        context.setJobGroup(group, f"foveate {job.kind}", interruptOnCancel=True)
-        return frame.collect()
-
     done_before = total - sum(sizes)
-    from pyspark import inheritable_thread_target
 
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(inheritable_thread_target(session)(collect))
-        try:
-            while wait([future], SECONDS_BETWEEN_NEWS).not_done:
-                if progress is not None:
-                    share = _tasks_done(session, group) / len(indices)
-                    progress(done_before + int(share * sum(sizes)), total)
-            rows = future.result()
-        except KeyboardInterrupt:
-            context.cancelJobGroup(group)
-            raise
-        except Exception as error:
-            raise ClusterError(_in_a_sentence(error)) from error
-        finally:
-            network.unpersist()
+    def news(group: str) -> None:
+        if progress is not None:
+            share = _tasks_done(session, group) / len(indices)
+            progress(done_before + int(share * sum(sizes)), total)
+
+    try:
+        rows = collect(session, frame.collect, name=f"foveate {job.kind}", news=news)
+    except Exception as error:
+        raise ClusterError(_in_a_sentence(error)) from error
+    finally:
+        network.unpersist()
     if progress is not None:
         progress(total, total)
     return [Tally.from_json(row["tally"]) for row in rows]

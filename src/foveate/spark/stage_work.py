@@ -27,12 +27,10 @@ from foveate.errors import ClusterError, ImageRefused, Reason
 from foveate.features.pipeline import BATCHES_PER_WORKER, REMOTE_WORKERS_PER_CORE
 from foveate.image import Limits, Resize, open_image
 from foveate.runtime import Network, Precision, open_network
+from foveate.spark.compiled import compiled
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
-
-ENGINES = 4
-"""Networks that a worker process keeps; each takes some 100 MB."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -115,28 +113,6 @@ class Engine:
         return Outcome(row, self.classifier.prediction(None, row).label)
 
 
-_engines: dict[tuple[Work, int], Engine] = {}
-
-
-def open_engine(work: Work, load: Callable[[], bytes], *, cores: int) -> Engine:
-    """The network of some work, compiled when this process first needs it.
-
-    Args:
-        work: what to compute.
-        load: gives the file that the network is in; called only where it is not compiled yet.
-        cores: threads that will call it at once.
-
-    Raises:
-        ModelFileError: the file is no classifier where it should be one.
-    """
-    key = (work, cores)
-    if key not in _engines:
-        while len(_engines) >= ENGINES:
-            del _engines[next(iter(_engines))]
-        _engines[key] = _compile(work, load(), cores)
-    return _engines[key]
-
-
 def run_partition(
     parts: Iterable[Iterable[ImageCell]],
     work: Work,
@@ -164,7 +140,7 @@ def run_partition(
     files.use_storage_options(options)
     task = TaskContext.get()
     cores = 1 if task is None else task.cpus()
-    engine = open_engine(work, lambda: shipped.value, cores=cores)
+    engine = compiled((work, cores), lambda: _compile(work, shipped.value, cores))
     batches = in_batches(parts, engine.network.batch)
     first = next(batches, None)
     if first is None:

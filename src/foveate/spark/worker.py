@@ -31,6 +31,7 @@ from foveate.features import Extraction, as_arrow, threads
 from foveate.image import Limits, Resize
 from foveate.predictions import Predictions, to_table, write_table
 from foveate.runtime import Network, Precision, RuntimeName, open_network
+from foveate.spark.compiled import compiled
 from foveate.spark.plan import Shard, read_shard
 
 Kind = Literal["score", "featurize", "prepare"]
@@ -44,9 +45,6 @@ NAMED = 5
 
 ENOUGH = 8
 """If of so many images none can be read, it is the store that fails, not the images."""
-
-_loaded: dict[tuple[object, ...], Network | Classifier] = {}
-"""The network of this process, compiled: Spark keeps its Python workers from task to task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,24 +235,24 @@ def _unseen(path: str, what: str) -> str:
 
 
 def _load(job: Job, onnx_bytes: bytes, cores: int) -> Network | Classifier:
-    key = (job.kind == "score", job.network, job.precision, job.runtime, job.resize, cores)
-    if key not in _loaded:
+    def load() -> Network | Classifier:
         if not files.exists(job.root):
             raise ClusterError(_unseen(job.root, "SOURCE"))
-        _loaded.clear()
         workers = threads(job.root, cores)
-        _loaded[key] = (
-            Classifier(onnx_bytes, precision=job.precision, runtime=job.runtime, workers=workers)
-            if job.kind == "score"
-            else open_network(
-                onnx_bytes,
-                resolution=job.resize.resolution,
-                precision=job.precision,
-                runtime=job.runtime,
-                workers=workers,
+        if job.kind == "score":
+            return Classifier(
+                onnx_bytes, precision=job.precision, runtime=job.runtime, workers=workers
             )
+        return open_network(
+            onnx_bytes,
+            resolution=job.resize.resolution,
+            precision=job.precision,
+            runtime=job.runtime,
+            workers=workers,
         )
-    return _loaded[key]
+
+    key = (job.kind == "score", job.root, job.network, job.precision, job.runtime, job.resize)
+    return compiled((*key, cores), load)
 
 
 def _extract(
