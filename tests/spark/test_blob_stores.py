@@ -16,6 +16,7 @@ from foveate.predictions import read_predictions
 from foveate.settings import Settings
 from foveate.spark import bulk
 from foveate.spark.engine import SparkEngine
+from foveate.spark.probe import check_target
 from foveate.targets import is_secret
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ def test_scored_and_trained_behind_urls(
     # As in a new process: nobody but the target knows how to open the store.
     monkeypatch.delitem(fsspec.config.conf, store.protocol)
     fsspec.get_filesystem_class(store.protocol).clear_instance_cache()
+    check = check_target(target)
+    assert (check.problems, check.storage) == ((), target.storage)
+    assert len(check.workers) == 2
+    assert not files.is_folder(target.storage), "the check has tidied up"
     there = bulk.featurize(
         f"{store.url}/images", Settings(resolution=64), target=target, out=f"{store.url}/features"
     )
