@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := .venv-torch
-PIP_FLAGS := --disable-pip-version-check --quiet
+# A module is compiled when it is first imported: most of a thousand never are.
+PIP_FLAGS := --disable-pip-version-check --quiet --no-compile
 
 .PHONY: demo test test-slow lint format bench pack constraints clean help
 
@@ -36,14 +37,14 @@ pack: $(TORCH)/ready  ## make the embedded backbone again from its source
 	$(TORCH)/bin/python tools/make_efficientnet_lite0.py --imagenet-sample ../shared/data/imagenet_sample
 
 constraints:  ## pin what a fresh environment gets today
-	rm -rf .venv-pin && $(PYTHON) -m venv .venv-pin
+	rm -rf .venv-pin && $(PYTHON) -m venv --upgrade-deps .venv-pin
 	.venv-pin/bin/pip install $(PIP_FLAGS) --editable '.[refine,mlflow,serve,spark,azure,s3,aerial]' \
 		$$($(PYTHON) tools/dependency_group.py dev torch race)
 	.venv-pin/bin/pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-pin
 
 $(VENV)/base: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --upgrade-deps $(VENV)
 	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable .
 	@touch $@
 
@@ -53,7 +54,7 @@ $(VENV)/dev: $(VENV)/base
 	@touch $@
 
 $(TORCH)/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(TORCH)
+	$(PYTHON) -m venv --upgrade-deps $(TORCH)
 	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[refine,mlflow,serve,spark,azure,s3,aerial]' \
 		$$($(PYTHON) tools/dependency_group.py dev torch)
 	# Its requirements are those of 2020; what is wanted is the file of weights in it.
