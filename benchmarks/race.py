@@ -22,7 +22,7 @@ from foveate.backbones.network import load_pretrained
 from foveate.settings import Settings
 
 SOURCE = DATA / "fashion_texture"
-RESOLUTION, EPOCHS, MINIBATCH, SPLITS = 224, 5, 16, 3
+RESOLUTION, EPOCHS, MINIBATCH, SPLITS = 224, 5, 16, 5
 OTHERS = ("timm", "fastai")
 
 

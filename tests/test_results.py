@@ -34,6 +34,13 @@ def test_only_what_differs_is_in_the_command() -> None:
     assert make_settings(assignments=[assignment]).exclude == ("x y", "z")
 
 
+def test_refining_again_takes_the_resolution_that_was_chosen() -> None:
+    words = shlex.split(train_command("photos", Path("m.onnx"), Settings(classifier="dnn")))
+    settings = make_settings(assignments=words[words.index("--set") + 1 :: 2])
+    assert settings == Settings(classifier="dnn")
+    assert "resolution" in settings.model_fields_set, "else it would be chosen anew"
+
+
 def test_json_is_plain(patterns: Path) -> None:
     training = pipeline.train(patterns, Settings(resolution=64))
     result = training_json(training, model=Path("m.onnx"), report=None)

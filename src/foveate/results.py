@@ -245,7 +245,9 @@ def train_command(source: str, model: Path, settings: Settings) -> str:
     words = ["foveate", "train", source, "--out", str(model)]
     defaults = Settings()
     for name, value in settings:
-        if value != getattr(defaults, name):
+        # Refining would choose a resolution by the machine that it is on.
+        chosen = name == "resolution" and settings.refines
+        if chosen or value != getattr(defaults, name):
             text = "[" + ", ".join(map(repr, value)) + "]" if isinstance(value, tuple) else value
             words += ["--set", f"{name}={text}"]
     return shlex.join(words)

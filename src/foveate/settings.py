@@ -7,7 +7,6 @@ Values come, later ones winning, from the defaults here, from `foveate.toml` in 
 from __future__ import annotations
 
 import json
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from foveate.errors import SettingsError
+
+Depth = Literal["last_only", "head", "all"]
+Schedule = Literal["cosine", "step"]
+Augment = Literal["none", "light", "strong"]
+Orientation = Literal["upright", "any"]
 
 FILE_NAME = "foveate.toml"
 OTHER_TABLES = ("targets",)
@@ -45,11 +49,15 @@ class Settings(BaseModel):
         pydantic.ValidationError: a value is out of range (`make_settings` says it in a sentence).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     backbone: str = Field("efficientnet-lite0", description="pretrained network, by name")
     resolution: int = Field(
-        224, ge=64, le=1024, description="pixels a side; more sees finer detail, at more time"
+        224,
+        ge=64,
+        le=1024,
+        description="pixels a side; more sees finer detail, at more time; refining chooses one by "
+        "the images and the time where none is given",
     )
     resize: Literal["crop", "squash"] = Field(
         "crop",
@@ -69,7 +77,7 @@ class Settings(BaseModel):
     )
     folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
     trees: int = Field(300, ge=64, le=10_000, description="trees of the random forest")
-    depth: Literal["last_only", "head", "all"] = Field(
+    depth: Depth = Field(
         "all",
         description="what refining trains: a new last layer only; the head of the network, too "
         "(its fully connected layers or last stage); or all of it",
@@ -78,7 +86,7 @@ class Settings(BaseModel):
         0, ge=0, le=10_000, description="passes over the images, at most; 0: 5 (cosine), 45 (step)"
     )
     minibatch: int = Field(16, ge=1, le=4096, description="images a step of refining learns from")
-    schedule: Literal["cosine", "step"] = Field(
+    schedule: Schedule = Field(
         "cosine",
         description="how refining learns; cosine: AdamW, warm-up, slower near the input; step: "
         "SGD, a tenth of the rate after 20 and after 40 of 45 epochs",
@@ -98,12 +106,12 @@ class Settings(BaseModel):
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="share of each label spread over all labels"
     )
-    augment: Literal["none", "light", "strong"] = Field(
+    augment: Augment = Field(
         "light",
         description="views to learn from; light: crops and mirror images; strong: also smaller "
         "crops, turned, recoloured, partly hidden",
     )
-    orientation: Literal["upright", "any"] = Field(
+    orientation: Orientation = Field(
         "upright", description="any: images have no upper side (aerial, microscope)"
     )
     mixup: float = Field(0.0, ge=0, description="mix pairs of images (0.2 is usual); 0: never")
@@ -193,7 +201,7 @@ class Settings(BaseModel):
     @field_validator("c")
     @classmethod
     def _c_is_positive(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if not values or not all(0 < value < math.inf for value in values):
+        if not values or not all(value > 0 for value in values):
             raise ValueError("must be one or more numbers above 0")
         return tuple(sorted(set(values)))
 
