@@ -110,7 +110,7 @@ def main(promise: Promise) -> Result:
             f"{one.frozen:.2f}",
             f"{one.refined:.2f}",
             f"{one.pair.only_a} : {one.pair.only_b}",
-            f"{one.pair.p:.4f}",
+            f"{one.pair.p:.4f}" if one.pair.p >= 1e-4 else "< 0.0001",
             str(one.epochs),
             f"{one.seconds:.0f}",
         ]
