@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import DATA, Bar, Result
+from foveate.evaluation import wilson
 
 NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "mobilenet-v2")
 LEAST = {
@@ -32,13 +33,14 @@ def main() -> Result:
     rows, bars = [], []
     for name in NAMES:
         resolution, top1, published = measure(name, paths)
-        low, high = _interval(top1, len(paths))
+        found = wilson(round(top1 * len(paths)), len(paths))
+        interval = f"{100 * found.low:.1f} to {100 * found.high:.1f}, n = {found.n}"
         bars.append(Bar(f"{name}, top-1", 100 * top1, "%", 100 * LEAST[name], at_least=True))
         rows.append(
             [
                 name,
                 f"{resolution} px",
-                f"{100 * top1:.1f} % ({100 * low:.1f} to {100 * high:.1f}, n = {len(paths)})",
+                f"{100 * top1:.1f} % ({interval})",
                 f"{100 * published:.1f} %" if published else "–",
             ]
         )
@@ -82,11 +84,3 @@ def measure(name: str, paths: Sequence[Path]) -> tuple[int, float, float | None]
         found = list(pool.map(named, paths))
     share = sum(guess == index for index, guess in enumerate(found)) / len(paths)
     return network.resolution, share, weights.imagenet_top1
-
-
-def _interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval."""
-    z2 = 1.96**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return centre - half, centre + half

@@ -68,7 +68,7 @@ def test_names_do_not_lead_out_of_the_folder(added: Backbone, own_backbones: Pat
 
 def test_fixed_resolution_is_said_where_it_is_used(added: Backbone) -> None:
     assert find_backbone("timm:small", resolution=64) == added
-    with pytest.raises(BackboneError, match="`--resolution 64`"):
+    with pytest.raises(BackboneError, match=r"`--resolution 64`.*_lite0 --resolution 224`"):
         find_backbone("timm:small", resolution=224)
     find_backbone(EMBEDDED, resolution=448)
 
@@ -102,6 +102,8 @@ def test_what_comes_with_foveate_need_not_be_added(tmp_path: Path) -> None:
     assert add_backbone("timm:tf_efficientnet_lite0") == find_backbone(EMBEDDED)
     with pytest.raises(BackboneError, match="comes with foveate"):
         add_backbone(EMBEDDED, tmp_path / "weights.pth")
+    with pytest.raises(BackboneError, match=r"any size.*--backbone efficientnet-lite0 --resol"):
+        add_backbone(EMBEDDED, resolution=320)
 
 
 def test_without_pytorch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,6 +255,14 @@ def test_what_is_no_weights_file_is_a_sentence(name: str, content: bytes, tmp_pa
         read_weights(tmp_path / name)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_program_of_torchscript_is_no_weights_file(tmp_path: Path) -> None:
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(tmp_path / "w.pt"))
+    with pytest.raises(BackboneError, match=r"TorchScript program.*state_dict") as caught:
+        read_weights(tmp_path / "w.pt")
+    assert "weights_only" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["none.pth", "none.safetensors", "."])
 def test_missing_weights_file_is_a_sentence(name: str, tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="cannot be read"):

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from foveate.backbones.names import SHORT_NAMES, ModelName, parse_name, unknown_model
+from foveate.backbones.names import (
+    LEAST_RESOLUTION,
+    LIBRARIES,
+    MOST_RESOLUTION,
+    SHORT_NAMES,
+    Library,
+    ModelName,
+    built_for,
+    parse_name,
+    unknown_model,
+)
 from foveate.errors import BackboneError
 
 
@@ -18,6 +30,8 @@ from foveate.errors import BackboneError
         ("timm-convnext_tiny", "timm", "convnext_tiny", "timm-convnext_tiny"),
         ("timm:resnet50.a1_in1k", "timm", "resnet50.a1_in1k", "timm-resnet50.a1_in1k"),
         ("timm:resnet50", "timm", "resnet50", "timm-resnet50"),
+        ("timm:vit-384px", "timm", "vit", "timm-vit-384px"),
+        ("torchvision-vit_b_16-64px", "torchvision", "vit_b_16", "torchvision-vit_b_16-64px"),
         ("efficientnet-lite1", "timm", "tf_efficientnet_lite1", "efficientnet-lite1"),
         ("timm:tf_efficientnet_lite1", "timm", "tf_efficientnet_lite1", "efficientnet-lite1"),
         (" mobilenet-v2 ", "torchvision", "mobilenet_v2", "mobilenet-v2"),
@@ -27,6 +41,28 @@ def test_one_network_has_one_name(typed: str, library: str, model: str, name: st
     found = parse_name(typed)
     assert (found.library, found.model, found.name) == (library, model, name)
     assert parse_name(found.name) == parse_name(found.reference) == parse_name(found.typed) == found
+
+
+@given(
+    library=st.sampled_from(LIBRARIES),
+    model=st.from_regex(r"[a-z0-9_][a-z0-9_.-]{0,20}", fullmatch=True),
+    resolution=st.none() | st.integers(LEAST_RESOLUTION, MOST_RESOLUTION),
+)
+def test_any_model_is_found_by_its_name(
+    library: Library, model: str, resolution: int | None
+) -> None:
+    plain = parse_name(f"{library}:{model}")
+    if plain.resolution is not None:  # its name happens to end in one
+        return
+    name = plain if resolution is None else built_for(plain, resolution)
+    assert parse_name(name.name) == parse_name(name.reference) == parse_name(name.typed) == name
+    assert (name.resolution, name.model) == (resolution, model)
+
+
+@pytest.mark.parametrize("resolution", [0, 63, 1025])
+def test_a_resolution_that_no_classifier_has_is_a_sentence(resolution: int) -> None:
+    with pytest.raises(BackboneError, match=f"is {resolution} px; it can be 64 to 1024"):
+        built_for(parse_name("timm:vit"), resolution)
 
 
 def test_every_short_name_is_known() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foveate.backbones.extra import need_torch
-from foveate.backbones.names import ModelName, parse_name
+from foveate.backbones.names import ModelName, built_for, parse_name
 from foveate.backbones.registry import (
     Backbone,
     Card,
@@ -27,7 +28,11 @@ Progress = Callable[[str], None]
 
 
 def add_backbone(
-    text: str, weights_file: Path | None = None, progress: Progress | None = None
+    text: str,
+    weights_file: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    resolution: int | None = None,
 ) -> Backbone:
     """Export a network, prove the export against PyTorch, and keep it in the user's folder.
 
@@ -39,16 +44,23 @@ def add_backbone(
         text: as `resnet18`, `torchvision:alexnet` or `timm:convnext_tiny`.
         weights_file: a local file of weights; None takes the published ones.
         progress: told what begins.
+        resolution: pixels a side to build a network for that takes one size of image only; its
+            weights are fitted to it as its library does, and its name ends in it (`-384px`).
 
     Returns:
         The backbone; one that comes with foveate as it is.
 
     Raises:
         BackboneError: no such network; no weights, or those of another; the export is not what
-            PyTorch computes; PyTorch, torchvision or timm is not installed.
+            PyTorch computes; PyTorch, torchvision or timm is not installed; the network takes
+            images of any size, or cannot be built for `resolution`.
         OSError: the user's folder cannot be written.
     """
     name = parse_name(text)
+    if resolution is not None:
+        name = built_for(name, resolution)
+    if name.resolution is not None and is_packaged(replace(name, resolution=None).name):
+        raise BackboneError(_takes_any(name))
     if is_packaged(name.name):
         if weights_file is not None:
             raise BackboneError(
@@ -65,6 +77,8 @@ def add_backbone(
     weights = find_weights(name, weights_file)
     network = build_network(name, weights.state, source=weights.source, licence=weights.licence)
     pack = export_proven(network, progress)
+    if name.resolution is not None and network.fixed_resolution is None:
+        raise BackboneError(_takes_any(name))
     tell("write")
     card = _card(name, network, weights, pack)
     folder = user_folder()
@@ -81,8 +95,8 @@ def add_backbone(
 def export_proven(network: PretrainedNetwork, progress: Progress | None = None) -> bytes:
     """The pack of a network, proved against it.
 
-    A network whose export is right at the resolution it was trained at only (nobody says so of
-    every such network) gets its `fixed_resolution` set.
+    A network whose export is right at one resolution only (nobody says so of every such network)
+    gets its `fixed_resolution` set.
 
     Raises:
         BackboneError: the export fails, or is not what PyTorch computes.
@@ -103,6 +117,14 @@ def export_proven(network: PretrainedNetwork, progress: Progress | None = None) 
                 raise
             network.fixed_resolution = network.resolution
     raise AssertionError("unreachable")
+
+
+def _takes_any(name: ModelName) -> str:
+    plain = replace(name, resolution=None).typed
+    return (
+        f"‘{plain}’ takes images of any size, so it need not be built for one: `foveate backbones "
+        f"add {plain}`, then `--backbone {plain} --resolution {name.resolution}`."
+    )
 
 
 def _card(name: ModelName, network: PretrainedNetwork, weights: Weights, pack: bytes) -> Card:

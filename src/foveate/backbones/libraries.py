@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -10,6 +11,7 @@ from typing import cast
 import timm
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from foveate.backbones.names import ModelName, unknown_model
 from foveate.errors import BackboneError
@@ -18,6 +20,12 @@ State = Mapping[str, Tensor]
 
 _FIXED = ("VisionTransformer", "SwinTransformer", "MaxVit")
 """Networks of torchvision that are built for one size of image; timm says it in its own cards."""
+
+_SIZED: dict[str, Callable[[int], dict[str, object]]] = {
+    "vit_": lambda side: {"image_size": side},
+    "maxvit_": lambda side: {"input_size": (side, side)},
+}
+"""How those of torchvision that have to be told the size are told, by the beginning of the name."""
 
 _OPTIONS: dict[str, dict[str, object]] = {
     # Trained behind a change of the normalisation that torchvision makes with its weights only.
@@ -46,7 +54,7 @@ class Blueprint:
         last_layer: where the last layer was: names in a weights file that begin so are not needed.
         mean: per channel, on the scale 0 to 255.
         std: per channel, on the scale 0 to 255.
-        resolution: pixels a side it was trained at.
+        resolution: pixels a side it was trained at, or that it was asked to be built for.
         fixed_resolution: the same where it takes no other, else None.
         translate: weights of another release of the same network → names that `module` has; None
             where the library knows of none.
@@ -80,9 +88,27 @@ def draft(name: ModelName) -> Blueprint:
     """Build a network with random weights.
 
     Raises:
-        BackboneError: the library has no such network, or no features can be had from it.
+        BackboneError: the library has no such network, or no features can be had from it; or it
+            cannot be built for the resolution that the name asks for.
     """
-    return _draft_timm(name) if name.library == "timm" else _draft_torchvision(name)
+    blueprint = _draft_timm(name) if name.library == "timm" else _draft_torchvision(name)
+    leave_nothing_out(blueprint.module)
+    return blueprint
+
+
+def leave_nothing_out(module: nn.Module) -> None:
+    """Set every rate at which a network leaves parts of itself out while training to 0, in place.
+
+    Dropout, stochastic depth and their like draw per image, in the order in which images come: what
+    they leave out would depend on how a batch is divided, and with it what is learned. Refinement
+    has a dropout of its own, on the features, that is drawn for the whole batch.
+    """
+    for layer in module.modules():
+        kind = type(layer).__name__
+        drops = "Drop" in kind or kind == "StochasticDepth"
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, float) and ("drop" in name or (drops and name in ("p", "prob"))):
+                setattr(layer, name, 0.0)
 
 
 def published(name: ModelName) -> Published | None:
@@ -130,15 +156,18 @@ def is_auxiliary(key: str) -> bool:
 
 def _draft_timm(name: ModelName) -> Blueprint:
     cfg = _timm_cfg(name)
+    asked = name.resolution if cfg.fixed_input_size else None
     try:
-        module = timm.create_model(name.model, pretrained=False, num_classes=0)
+        sized = {} if asked is None else {"img_size": asked}
+        module = timm.create_model(name.model, pretrained=False, num_classes=0, **sized)
     except Exception as error:  # a model may want options of its own
+        built = "" if asked is None else f" for {asked} px"
         raise BackboneError(
-            f"timm cannot build ‘{name.model}’ as a backbone: {_first_line(error)}"
+            f"timm cannot build ‘{name.model}’ as a backbone{built}: {_first_line(error)}"
         ) from None
     if cfg.input_size[0] != 3:
         raise BackboneError(f"‘{name.reference}’ does not take RGB images.")
-    side = int(cfg.input_size[1])
+    side = name.resolution or int(cfg.input_size[1])
     last = cfg.classifier
     return Blueprint(
         module,
@@ -173,17 +202,24 @@ def _draft_torchvision(name: ModelName) -> Blueprint:
     models = torchvision.models.list_models(module=torchvision.models)
     if name.model not in models:
         raise BackboneError(unknown_model(name, models))
-    options = _OPTIONS.get(name.model, {})
-    module = torchvision.models.get_model(name.model, weights=None, **options)
+    options = dict(_OPTIONS.get(name.model, {}))
+    for start, sized in _SIZED.items():
+        if name.resolution is not None and name.model.startswith(start):
+            options |= sized(name.resolution)
+    try:
+        module = torchvision.models.get_model(name.model, weights=None, **options)
+    except ValueError as error:  # a size that its windows do not divide
+        raise BackboneError(
+            f"torchvision cannot build ‘{name.model}’ for {name.resolution} px: "
+            f"{_first_line(error)}"
+        ) from None
     last = [k for k, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
     parent, _, child = last.rpartition(".")
     setattr(module.get_submodule(parent), child, nn.Identity())
-    for layer in module.modules():
-        if isinstance(layer, nn.Dropout):  # of the classifier that is no longer there
-            layer.p = 0.0
     weights = torchvision_weights(name)
     preset = weights.transforms() if weights is not None else None
-    side = int(preset.crop_size[0]) if preset is not None else 224
+    trained = int(preset.crop_size[0]) if preset is not None else 224
+    side = name.resolution or trained
     mean = preset.mean if preset is not None else (0.485, 0.456, 0.406)
     std = preset.std if preset is not None else (0.229, 0.224, 0.225)
     return Blueprint(
@@ -193,8 +229,17 @@ def _draft_torchvision(name: ModelName) -> Blueprint:
         std=tuple(255 * float(value) for value in std),
         resolution=side,
         fixed_resolution=side if type(module).__name__ in _FIXED else None,
-        translate=_densenet_names if name.model.startswith("densenet") else None,
+        translate=_torchvision_translation(name, module),
     )
+
+
+def _torchvision_translation(name: ModelName, module: nn.Module) -> Callable[[State], State] | None:
+    if name.model.startswith("densenet"):
+        return _densenet_names
+    if isinstance(module, VisionTransformer):
+        size, patch = module.image_size, module.patch_size
+        return lambda state: cast(State, interpolate_embeddings(size, patch, OrderedDict(state)))
+    return None
 
 
 def _densenet_names(state: State) -> State:
@@ -209,4 +254,12 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["Blueprint", "Published", "draft", "is_auxiliary", "published", "torchvision_weights"]
+__all__ = [
+    "Blueprint",
+    "Published",
+    "draft",
+    "is_auxiliary",
+    "leave_nothing_out",
+    "published",
+    "torchvision_weights",
+]

@@ -1,5 +1,8 @@
 """Names of backbones: `resnet18`, `torchvision:alexnet`, `timm:convnext_tiny`.
 
+A network that takes images of one size only can be built for another one, which its name then says:
+`timm:vit_tiny_patch16_224-384px`.
+
 One network has one name, however it was typed: `timm:tf_efficientnet_lite1` is
 `efficientnet-lite1`. Nothing here needs PyTorch, so nothing here knows which models a library has.
 """
@@ -7,7 +10,7 @@ One network has one name, however it was typed: `timm:tf_efficientnet_lite1` is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
@@ -19,6 +22,11 @@ LIBRARIES: tuple[Library, ...] = ("timm", "torchvision")
 _MODEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*")
 """What timm and torchvision call their models. It becomes a file name, so nothing else passes."""
 
+LEAST_RESOLUTION, MOST_RESOLUTION = 64, 1024
+"""Pixels a side, as in the settings."""
+
+_BUILT_FOR = re.compile(r"(.+)-([1-9]\d{1,3})px")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
@@ -27,15 +35,17 @@ class ModelName:
     Attributes:
         library: "timm" or "torchvision".
         model: what that library calls it, for timm perhaps with a tag (`resnet50.a1_in1k`).
+        resolution: pixels a side that it is to be built for; None for what its library builds.
     """
 
     library: Library
     model: str
+    resolution: int | None = None
 
     @property
     def reference(self) -> str:
         """Library and model, as `timm:convnext_tiny`."""
-        return f"{self.library}:{self.model}"
+        return f"{self.library}:{self._sized}"
 
     @property
     def typed(self) -> str:
@@ -48,7 +58,11 @@ class ModelName:
 
         `parse_name` takes it as well as the reference.
         """
-        return _SHORT_OF.get(self, f"{self.library}-{self.model}")
+        return _SHORT_OF.get(self, f"{self.library}-{self._sized}")
+
+    @property
+    def _sized(self) -> str:
+        return self.model if self.resolution is None else f"{self.model}-{self.resolution}px"
 
 
 SHORT_NAMES: dict[str, ModelName] = {
@@ -69,7 +83,8 @@ def parse_name(text: str) -> ModelName:
     """The network that a person means.
 
     Args:
-        text: a short name, `LIBRARY:MODEL`, or a backbone's name from a list (`LIBRARY-MODEL`).
+        text: a short name, `LIBRARY:MODEL`, or a backbone's name from a list (`LIBRARY-MODEL`); the
+            last two with `-384px` where it is to be built for so many pixels a side.
 
     Raises:
         BackboneError: it is none of these; the message has names that are close.
@@ -84,7 +99,10 @@ def parse_name(text: str) -> ModelName:
             raise BackboneError(_unknown(typed))
     for known in LIBRARIES:
         if library == known and _MODEL.fullmatch(model):
-            return ModelName(known, model)
+            sized = _BUILT_FOR.fullmatch(model)
+            if sized is None:
+                return ModelName(known, model)
+            return built_for(ModelName(known, sized[1]), int(sized[2]))
     if library in LIBRARIES:
         raise BackboneError(
             f"‘{model}’ cannot be a model of {library}: its models are named with small letters, "
@@ -95,6 +113,19 @@ def parse_name(text: str) -> ModelName:
     raise BackboneError(
         f"There is no library ‘{library}’ of networks; there are {' and '.join(LIBRARIES)}.{meant}"
     )
+
+
+def built_for(name: ModelName, resolution: int) -> ModelName:
+    """The same network, to be built for so many pixels a side.
+
+    Raises:
+        BackboneError: so few or so many that no classifier works at them.
+    """
+    if not LEAST_RESOLUTION <= resolution <= MOST_RESOLUTION:
+        raise BackboneError(
+            f"The resolution is {resolution} px; it can be {LEAST_RESOLUTION} to {MOST_RESOLUTION}."
+        )
+    return replace(name, resolution=resolution)
 
 
 def unknown_model(name: ModelName, models: list[str]) -> str:

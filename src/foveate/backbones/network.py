@@ -171,11 +171,17 @@ def _load(blueprint: Blueprint, weights: Mapping[str, Tensor], name: ModelName) 
     found = _without_last_layer(blueprint, weights)
     difference = compare(wanted, _shapes(found))
     if difference and blueprint.translate is not None:
-        # Perhaps an older release by other names, which the library can read.
+        # Perhaps an older release by other names, which the library can read; or positions of
+        # another resolution, which it interpolates.
         translated = _translated(blueprint, weights)
         if compare(wanted, _shapes(translated)) is None:
             found, difference = translated, None
     if difference:
+        if name.resolution is not None:
+            raise BackboneError(
+                f"These are not weights of ‘{name.library}:{name.model}’, or {name.library} cannot "
+                f"fit them to {name.resolution} px ({difference})."
+            )
         raise BackboneError(f"These are not weights of ‘{name.reference}’ ({difference}).")
     damaged = [key for key, value in found.items() if not torch.isfinite(value).all()]
     if damaged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,8 +27,8 @@ class Card(BaseModel):
         pack_sha256: SHA-256 of the ONNX pack.
         licence: SPDX identifier of the licence of the weights; "unknown" where nobody said.
         preprocessing: what the graph does to the pixels before the network.
-        resolution: pixels a side that the network was trained at; others work too unless
-            `fixed_resolution` says otherwise.
+        resolution: pixels a side that the network was trained at, or built for where its name says
+            so; others work too unless `fixed_resolution` says otherwise.
         dimension: features per image.
         parameters: weights in the original network.
         imagenet_top1: published ImageNet top-1 accuracy, a share.
@@ -66,10 +66,15 @@ class Card(BaseModel):
             BackboneError: it takes one other resolution only.
         """
         if self.fixed_resolution not in (None, resolution):
+            other = "another backbone"
+            if self.reference is not None:
+                plain = replace(parse_name(self.reference), resolution=None)
+                build = f"foveate backbones add {plain.reference} --resolution {resolution}"
+                other = f"build the network for {resolution} px, if it can be: `{build}`"
             raise BackboneError(
                 f"The backbone ‘{self.name}’ takes images of {self.fixed_resolution} pixels a side "
                 f"and no others, but the resolution is {resolution}. Use `--resolution "
-                f"{self.fixed_resolution}`, or another backbone."
+                f"{self.fixed_resolution}`, or {other}."
             )
 
 

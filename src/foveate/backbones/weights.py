@@ -180,7 +180,13 @@ def _read(path: Path) -> object:
     except (pickle.UnpicklingError, OSError):
         raise
     except Exception as error:  # a damaged file fails in many ways
-        raise BackboneError((str(error).splitlines() or ["damaged"])[0]) from None
+        # Not in PyTorch's words: they advise to allow the file to execute code.
+        if "torchscript" in str(error).lower():
+            raise BackboneError(
+                "it is a TorchScript program, and foveate executes no code from a weights file; "
+                "save the network's state_dict instead"
+            ) from None
+        raise BackboneError("it is damaged, or in no format of PyTorch's") from None
 
 
 def _library_weights(name: ModelName) -> Weights:

@@ -43,7 +43,7 @@ def list_backbones(
             "features",
             "parameters",
             "file",
-            "trained at",
+            "made for",
             "ImageNet top-1",
             "images/s here",
             "licence",
@@ -84,25 +84,40 @@ def add(
             show_default=False,
         ),
     ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            min=64,
+            max=1024,
+            help="build a network that takes one size of image for this one, in pixels a side",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     _debug: options.Debug = False,
 ) -> None:
     """Bring in a network of timm or torchvision, and prove it computes the same here."""
     from foveate.backbones import add_backbone
+    from foveate.backbones.names import parse_name
 
     backbone = add_backbone(
-        name, weights, lambda step: remark(f"{_STEPS[step]} …", quiet=quiet or as_json)
+        name,
+        weights,
+        lambda step: remark(f"{_STEPS[step]} …", quiet=quiet or as_json),
+        resolution=resolution,
     )
     if as_json:
         print_json(_as_json(backbone, None))
         return
     card = backbone.card
+    only = f" --resolution {card.fixed_resolution}" if card.fixed_resolution else ""
     print(
         f"{card.name}: {card.dimension} features, {card.parameters / 1e6:.1f} M parameters, "
-        f"{_size(backbone) / 2**20:.1f} MB, trained at {card.resolution} px"
+        f"{_size(backbone) / 2**20:.1f} MB, made for {card.resolution} px"
         f"{' and takes no other' if card.fixed_resolution else ''}, licence {card.licence}\n"
-        f"From  {card.source}\nPack  {backbone.path}\nUse it with `--backbone {name}`."
+        f"From  {card.source}\nPack  {backbone.path}\nUse it with `--backbone "
+        f"{parse_name(card.name).typed}{only}`."
     )
 
 
