@@ -15,6 +15,7 @@ from benchmarks import (
     aerial_chain,
     aerial_speed,
     backbones,
+    gpu,
     history,
     int8,
     race,
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "scale": scale.main,
     "backbones": backbones.main,
     **refine.BENCHMARKS,
+    "gpu": gpu.main,
     "race": race.main,
     "history": history.main,
     "tune": tune.main,
@@ -58,6 +60,8 @@ def main(names: list[str]) -> int:
     for name in names or list(BENCHMARKS):
         print(f"── {name}", flush=True)
         result = BENCHMARKS[name]()
+        if result is None:  # what it measures is not here, and it said so
+            continue
         found = {"machine": machine(), **result.to_json()}
         (RESULTS / f"{name}.json").write_text(
             json.dumps(found, indent=1, ensure_ascii=False) + "\n"

@@ -20,32 +20,18 @@ from numpy.typing import NDArray
 from foveate.backbones import Backbone, Card
 from foveate.catalog import ImageRow, Workspace
 from foveate.files import digest
-from foveate.image import Resize
-from foveate.preparation import Progress, Stopwatch, limits_of
+from foveate.preparation import Progress, Stopwatch
 from foveate.settings import Settings
 
 if TYPE_CHECKING:
+    from foveate.backbones.network import PretrainedNetwork
     from foveate.finetune.device import Device
-    from foveate.finetune.loop import Epoch
+    from foveate.finetune.loop import Epoch, Refined
     from foveate.finetune.samples import Samples
     from foveate.heads import Head
 
-RESOLUTIONS = (224, 256, 320, 448)
-"""What `settled` chooses from."""
-
-EPOCHS = {"cosine": 5, "step": 45}
-"""Passes over the images where the settings leave it open. A pretrained network whose last layer
-fits already has learned a few hundred images after four or five; then it learns them by heart."""
-
-FEW_IMAGES = 1000
-"""So many are refined at 320 px on a CPU within two minutes or three."""
-
 START_C = 10.0
 """C of the logistic regression that the last layer starts from."""
-
-_GIGABYTE = 10**9
-MOST_PIXELS = 16 * _GIGABYTE
-"""Bytes of decoded images kept on disk, at most; of more, each is decoded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +50,7 @@ class Refinement:
         minibatch: images that went through the device at once.
         device: its name.
         checkpoint: the file that a killed training goes on from; not needed any more.
+        notes: what a reader should know about the settings, in plain sentences.
     """
 
     pack: bytes
@@ -77,6 +64,7 @@ class Refinement:
     minibatch: int
     device: str
     checkpoint: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def n_validation(self) -> int:
@@ -109,35 +97,6 @@ class TrainingRows:
     features: NDArray[np.float32]
 
 
-def settled(
-    settings: Settings, backbone: Backbone, rows: Sequence[ImageRow], device: Device
-) -> Settings:
-    """The settings with what the user left open: the resolution to refine at, and the epochs.
-
-    The resolution is the highest of `RESOLUTIONS` that half of the images have the detail for, and
-    the device the time: on a CPU, where 448 px take four times as long as 224, 320 px for a few
-    images and 256 px for many.
-    """
-    epochs = settings.epochs or EPOCHS[settings.schedule]
-    resolution = settings.resolution
-    if "resolution" not in settings.model_fields_set and rows:
-        affordable: tuple[int, ...] = RESOLUTIONS
-        if device.torch.type == "cpu":
-            affordable = RESOLUTIONS[: 3 if len(rows) <= FEW_IMAGES else 2]
-        resolution = max(
-            (r for r in affordable if _detail(rows, Resize(r, settings.resize)) >= r),
-            default=RESOLUTIONS[0],
-        )
-        resolution = backbone.card.fixed_resolution or resolution
-    return settings.model_copy(update={"resolution": resolution, "epochs": epochs})
-
-
-def _detail(rows: Sequence[ImageRow], resize: Resize) -> float:
-    """Pixels a side that images have where the classifier sees them, the median."""
-    boxes = [resize.box(row.facts.width, row.facts.height) for row in rows]
-    return median(min(right - left, lower - upper) for left, upper, right, lower in boxes)
-
-
 @contextmanager
 def after_the_first(device: Device | None) -> Iterator[None]:
     """Let the first of several processes do something alone; the others find it in the cache."""
@@ -167,43 +126,38 @@ def refine_backbone(
         settings: all of them.
         device: where to compute.
         workspace: for decoded images and checkpoints.
-        watch: gets the seconds of the stages "decode", "refine" and "export".
+        watch: gets the seconds of the stages "load", "decode", "refine" and "export".
         progress: told how far it is.
 
     Raises:
         BackboneError: the backbone's original weights are not here.
+        SettingsError: see `finetune.loop.learn`.
     """
-    from foveate.backbones.export import export_onnx
     from foveate.backbones.network import load_pretrained
-    from foveate.backbones.proof import prove
+    from foveate.finetune.checkpoint import Checkpoint
+    from foveate.finetune.gather import deal, gather
     from foveate.finetune.judging import judged_rows
     from foveate.finetune.learner import Learner
     from foveate.finetune.loop import learn
-    from foveate.finetune.plan import hold_out
-    from foveate.heads import LastLayer, head_of_last_layer
+    from foveate.finetune.task import Task
 
-    labels = tuple(sorted({str(row.entry.label) for row in training.rows}))
-    codes = np.array([labels.index(str(row.entry.label)) for row in training.rows])
     network = None
     if settings.depth != "last_only":
         with watch.stage("load"):
             network = load_pretrained(backbone)
     with watch.stage("decode"), after_the_first(device):
-        learnt, held = hold_out(codes, training.groups, settings.validation_share, settings.seed)
-        samples = _samples(training, labels, codes, learnt, held, settings, workspace, progress)
+        dealt = deal(training, settings)
+        samples = gather(training, dealt, settings, workspace.folder / "pixels", progress)
     key = _key(backbone, training, settings)
-    checkpoint = workspace.folder / "refine" / f"{key[:16]}.pt"
+    checkpoint = Checkpoint(workspace.folder / "refine" / f"{key[:16]}.pt", key)
     with watch.stage("refine"):
-        learner = Learner(network, backbone.card.dimension, len(labels), settings.depth)
+        learner = Learner(network, backbone.card.dimension, len(dealt.labels), settings.depth)
         # Not from the images that say when to stop and calibrate: they must be new to all of it.
-        learner.start_from(*_first_layer(training.features[learnt], codes[learnt]))
+        first = _first_layer(training.features[dealt.learnt], samples.train_codes)
+        learner.start_from(*first)
         refined = learn(
-            learner,
-            samples,
-            settings,
-            device,
+            Task(learner, samples, settings, device),
             checkpoint=checkpoint,
-            key=key,
             watch=None if progress is None else partial(_tell, progress),
             foretell=None if progress is None else partial(_foretell, progress, device.name),
         )
@@ -212,78 +166,68 @@ def refine_backbone(
     pack = backbone.onnx_bytes()
     if network is not None:
         with watch.stage("export"):
-            network = network.cpu().float().eval()
-            pack = export_onnx(network)
-            prove(pack, network)
-    layer = LastLayer(
-        refined.learner.last.weight.detach().cpu().numpy(),
-        refined.learner.last.bias.detach().cpu().numpy(),
-    )
-    head = head_of_last_layer(labels, layer, refined.validation_scores, samples.validation_codes)
+            pack = _exported(network)
     return Refinement(
         pack=pack,
         card=_card(backbone, pack, len(samples.train_codes)),
-        head=head,
+        head=_head(refined, samples),
         epochs=refined.epochs,
         best=refined.best,
         stopped_early=refined.stopped_early,
         n_judged=len(judged_rows(samples, settings.seed)),
-        held=np.isin(np.arange(len(codes)), held),
+        held=np.isin(np.arange(len(dealt.codes)), dealt.held),
         minibatch=refined.minibatch,
         device=device.name,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint.path,
+        notes=_notes(settings),
     )
 
 
-def _samples(
-    training: TrainingRows,
-    labels: tuple[str, ...],
-    codes: NDArray[np.intp],
-    learnt: NDArray[np.intp],
-    held: NDArray[np.intp],
-    settings: Settings,
-    workspace: Workspace,
-    progress: Progress | None,
-) -> Samples:
-    """The images as the training wants them; features where only the last layer learns."""
-    from foveate.finetune.samples import Pixels, Samples, decode_once
+def _exported(network: PretrainedNetwork) -> bytes:
+    """The network as ONNX, compared with PyTorch."""
+    from foveate.backbones.export import export_onnx
+    from foveate.backbones.proof import prove
 
-    if settings.depth == "last_only":
-        features = training.features
-        return Samples(labels, features[learnt], codes[learnt], features[held], codes[held])
+    network = network.cpu().float().eval()
+    pack = export_onnx(network)
+    prove(pack, network)
+    return pack
 
-    def decoded(rows: NDArray[np.intp], resize: Resize) -> Pixels:
-        chosen = [training.rows[row] for row in rows]
-        return decode_once(
-            [row.entry for row in chosen],
-            [row.facts.id for row in chosen],
-            resize,
-            folder=workspace.folder / "pixels",
-            limits=limits_of(settings),
-            most_bytes=MOST_PIXELS,
-            progress=None if progress is None else lambda n, of: progress("decode", n, of),
+
+def _head(refined: Refined, samples: Samples) -> Head:
+    """The last layer, calibrated on the validation images."""
+    from foveate.heads import LastLayer, head_of_last_layer
+
+    last = refined.learner.last
+    weight, bias = (value.detach().cpu().numpy() for value in (last.weight, last.bias))
+    layer = LastLayer(weight, bias)
+    scores, codes = refined.validation_scores, samples.validation_codes
+    return head_of_last_layer(samples.labels, layer, scores, codes)
+
+
+def _notes(settings: Settings) -> tuple[str, ...]:
+    """What of the settings came to nothing, and what their reader should know."""
+    found = []
+    unused = [
+        f"{name} = {value}"
+        for name, value, at_rest in (
+            ("augment", settings.augment, ("none", "light")),
+            ("orientation", settings.orientation, ("upright",)),
         )
-
-    shown = Resize(settings.resolution, settings.resize)
-    return Samples(
-        labels,
-        decoded(learnt, _squares(shown, training.rows)),
-        codes[learnt],
-        decoded(held, shown),
-        codes[held],
-    )
-
-
-def _squares(shown: Resize, rows: Sequence[ImageRow]) -> Resize:
-    """What views are cut from: the square that the classifier sees, with what it crops away.
-
-    Where it crops nothing away (squashed images, and those with no pixels to spare), the same.
-    """
-    detail = median(min(row.facts.width, row.facts.height) for row in rows)
-    if shown.rule == "squash" or detail < shown.resolution:
-        return shown
-    margin = round(shown.resolution / 14)
-    return Resize(shown.resolution + 2 * margin, shown.rule, to_edge=True)
+        if value not in at_rest
+    ]
+    if settings.depth == "last_only" and unused:
+        found.append(
+            f"With depth = last_only images are seen once and only their features learned from: "
+            f"{' and '.join(unused)} had no effect. Use --depth head or all."
+        )
+    if settings.validation_share == 0:
+        spoilt = " and the probabilities are not calibrated" * (settings.classifier == "dnn")
+        found.append(
+            f"With validation_share = 0 no image said when to stop, so the last epoch was taken"
+            f"{spoilt}."
+        )
+    return tuple(found)
 
 
 def _first_layer(
@@ -307,9 +251,9 @@ def _tell(progress: Progress, done: int, total: int, loss: float, error: float |
     progress("refine", done, total, f"loss {loss:.3f}{judged}")
 
 
-def _foretell(progress: Progress, device: str, seconds: float) -> None:
-    length = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    progress("refine", 0, 0, f"about {length} at most on {device}, less when it is good enough")
+def _foretell(progress: Progress, device: str, done: int, total: int, seconds: float) -> None:
+    length = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 1):.0f} s"
+    progress("refine", done, total, f"about {length} on {device}, less when it is good enough")
 
 
 def _card(backbone: Backbone, pack: bytes, n: int) -> Card:

@@ -184,6 +184,8 @@ def training_notes(training: Training) -> list[str]:
             "Too few images for cross-validation: C and the calibration of the probabilities were "
             "left at their defaults."
         )
+    if training.refinement is not None:
+        notes += training.refinement.notes
     return notes
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate import __version__
-from foveate.backbones import find_backbone, need_torch
+from foveate.backbones import Backbone, find_backbone, need_torch
 from foveate.catalog import (
     Blocks,
     Catalog,
@@ -26,6 +26,7 @@ from foveate.catalog import (
 from foveate.classifier import Classifier
 from foveate.evaluation import Estimate, Evaluation, clustered, wilson
 from foveate.evaluation import evaluate as evaluate_predictions
+from foveate.finetune.choices import settled
 from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
@@ -44,7 +45,6 @@ from foveate.refinement import (
     TrainingRows,
     after_the_first,
     refine_backbone,
-    settled,
 )
 from foveate.scoring import predict_rows
 from foveate.settings import Settings
@@ -199,114 +199,161 @@ def train(
     with watch.stage("list"):
         listed = labelled_source(source, settings).sampled(sample, settings.seed).limited(limit)
     if not settings.refines:
-        return _train(listed, settings, name, watch, progress, None, engine)
+        return _train(listed, settings, name, _Means(engine, watch, progress))
     need_torch("To refine a network")
     from foveate.finetune.device import open_device
 
-    with open_device(settings.device, settings.precision) as device:
-        return _train(listed, settings, name, watch, progress, device, HERE)
+    with open_device(settings.device, settings.precision, settings.workers) as device:
+        return _train(listed, settings, name, _Means(HERE, watch, progress, device))
 
 
-def _train(
-    listed: Source,
-    settings: Settings,
-    name: str,
-    watch: Stopwatch,
-    progress: Progress | None,
-    device: Device | None,
-    engine: Engine,
-) -> Training:
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a training works with; `device` only where a network is refined."""
+
+    engine: Engine
+    watch: Stopwatch
+    progress: Progress | None
+    device: Device | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Images with features, dealt to train and test; `groups` as `rows.groups` of `trained`."""
+
+    prepared: Prepared
+    duplicates: Duplicates
+    split: Split
+    trained: list[ImageRow]
+    tested: list[ImageRow]
+    groups: list[int]
+
+
+def _train(listed: Source, settings: Settings, name: str, means: _Means) -> Training:
+    watch = means.watch
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
-    with after_the_first(device):
-        if device is not None:
-            inspected = prepare(listed, settings, watch, progress, None)
-            _, split = split_catalog(listed, inspected.catalog, settings)
-            inspected.store.close(inspected.catalog, split)
-            settings = settled(
-                settings, backbone, rows_of(inspected.catalog, split, "train"), device
-            )
+    with after_the_first(means.device):
+        if means.device is not None:
+            settings = _settled(listed, settings, backbone, means, means.device)
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
-        prepared = engine.prepare(listed, settings, watch, progress, extractor)
-        with watch.stage("split"):
-            duplicates, split = split_catalog(listed, prepared.catalog, settings)
-            prepared.store.close(prepared.catalog, split)
-    trained, tested = (rows_of(prepared.catalog, split, side) for side in ("train", "test"))
-    groups = groups_of(trained, duplicates, split)
-    refinement = baseline = places = None
+        data = _prepared(listed, settings, extractor, means)
     with watch.stage("head"):
-        head = engine.fit(prepared, trained, groups, settings)
-    if device is not None or split.blocks is not None:
-        baseline = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
-    if split.blocks is not None and baseline is not None:
+        head = means.engine.fit(data.prepared, data.trained, data.groups, settings)
+    frozen = places = refinement = None
+    if means.device is not None or data.split.blocks is not None:
+        frozen = _tested(extractor, head, settings, data)
+    if data.split.blocks is not None and frozen is not None:
         with watch.stage("split by image"):
-            by_image = _accuracy_by_image(prepared, duplicates, extractor, settings, engine)
-            places = PlacedAccuracy(_by_blocks(baseline, tested, split.blocks, settings), by_image)
-    if device is not None:
+            by_image = _accuracy_by_image(data, extractor, settings, means.engine)
+            by_block = _by_blocks(frozen, data.tested, data.split.blocks, settings)
+            places = PlacedAccuracy(by_block, by_image)
+    if means.device is not None:
+        rows = TrainingRows(
+            data.trained, np.array(data.groups), data.prepared.features_of(data.trained)
+        )
         refinement = refine_backbone(
-            backbone,
-            TrainingRows(trained, np.array(groups), prepared.features_of(trained)),
-            settings,
-            device,
-            prepared.workspace,
-            watch,
-            progress,
+            backbone, rows, settings, means.device, data.prepared.workspace, watch, means.progress
         )
         extractor = Extractor(refinement.pack, refinement.card, resize)
-        wanted = [*trained, *tested] if settings.classifier == "svm-dnn" else tested
-        refined = listed.of(row.entry for row in wanted)
-        prepared = replace(
-            prepared, cache=prepare(refined, settings, watch, progress, extractor).cache
-        )
-        head = refinement.head
-        if settings.classifier == "svm-dnn":
-            with watch.stage("head"):
-                # The network knows the images that it learned from: they cannot choose C.
-                held = refinement.held if settings.depth != "last_only" else None
-                head = fit_rows(
-                    prepared.features_of(trained), trained, groups, settings, settings.head, held
-                )
+        data = _refeatured(data, listed, settings, extractor, means)
+        head = _refined_head(refinement, data, settings, watch)
     with watch.stage("evaluate"):
         # The file is what is evaluated; what came out can be written into it only afterwards.
-        predictions = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
-        evaluation = evaluate_predictions(predictions, seed=settings.seed)
-        if split.blocks is not None:
-            # Images of a block are right or wrong together: they say less than as many strewn ones.
-            spread = _by_blocks(predictions, tested, split.blocks, settings)
-            evaluation = replace(evaluation, accuracy=spread)
-        classifier = _compose(extractor, head, settings, trained, len(tested), evaluation.accuracy)
+        predictions = _tested(extractor, head, settings, data)
+        evaluation = _evaluated(predictions, settings, data)
+        classifier = _compose(
+            extractor, head, settings, data.trained, len(data.tested), evaluation.accuracy
+        )
     return Training(
         name=name,
         settings=settings,
         classifier=classifier,
         head=head,
-        prepared=prepared,
-        duplicates=duplicates,
-        split=split,
+        prepared=data.prepared,
+        duplicates=data.duplicates,
+        split=data.split,
         predictions=predictions,
         evaluation=evaluation,
         refinement=refinement,
-        baseline=baseline if device is not None else None,
+        baseline=frozen if refinement is not None else None,
         places=places,
         seconds=watch.seconds,
     )
 
 
+def _settled(
+    listed: Source, settings: Settings, backbone: Backbone, means: _Means, device: Device
+) -> Settings:
+    """The settings with what the images and the device decide; the images are inspected."""
+    inspected = prepare(listed, settings, means.watch, means.progress, None)
+    _, split = split_catalog(listed, inspected.catalog, settings)
+    inspected.store.close(inspected.catalog, split)
+    return settled(settings, backbone, rows_of(inspected.catalog, split, "train"), device)
+
+
+def _prepared(listed: Source, settings: Settings, extractor: Extractor, means: _Means) -> _Data:
+    """Features of all images, and which of them train."""
+    prepared = means.engine.prepare(listed, settings, means.watch, means.progress, extractor)
+    with means.watch.stage("split"):
+        duplicates, split = split_catalog(listed, prepared.catalog, settings)
+        prepared.store.close(prepared.catalog, split)
+    trained, tested = (rows_of(prepared.catalog, split, side) for side in ("train", "test"))
+    groups = groups_of(trained, duplicates, split)
+    return _Data(prepared, duplicates, split, trained, tested, groups)
+
+
+def _refeatured(
+    data: _Data, listed: Source, settings: Settings, extractor: Extractor, means: _Means
+) -> _Data:
+    """The same images with the features of the refined network, as far as they are needed."""
+    wanted = [*data.trained, *data.tested] if settings.classifier == "svm-dnn" else data.tested
+    source = listed.of(row.entry for row in wanted)
+    found = prepare(source, settings, means.watch, means.progress, extractor)
+    return replace(data, prepared=replace(data.prepared, cache=found.cache))
+
+
+def _refined_head(
+    refinement: Refinement, data: _Data, settings: Settings, watch: Stopwatch
+) -> Head:
+    """The network's own last layer, or an SVM on its features."""
+    if settings.classifier != "svm-dnn":
+        return refinement.head
+    with watch.stage("head"):
+        features = data.prepared.features_of(data.trained)
+        # The network knows the images that it learned from: they cannot choose C.
+        held = refinement.held if settings.depth != "last_only" else None
+        return fit_rows(features, data.trained, data.groups, settings, settings.head, held)
+
+
+def _tested(extractor: Extractor, head: Head, settings: Settings, data: _Data) -> Predictions:
+    """What a classifier with this head says of the test images."""
+    classifier = _compose(extractor, head, settings, data.trained)
+    return predict_rows(classifier, data.prepared, data.tested)
+
+
+def _evaluated(predictions: Predictions, settings: Settings, data: _Data) -> Evaluation:
+    evaluation = evaluate_predictions(predictions, seed=settings.seed)
+    if data.split.blocks is not None:
+        # Images of a block are right or wrong together: they say less than as many strewn ones.
+        spread = _by_blocks(predictions, data.tested, data.split.blocks, settings)
+        evaluation = replace(evaluation, accuracy=spread)
+    return evaluation
+
+
 def _accuracy_by_image(
-    prepared: Prepared,
-    duplicates: Duplicates,
-    extractor: Extractor,
-    settings: Settings,
-    engine: Engine,
+    data: _Data, extractor: Extractor, settings: Settings, engine: Engine
 ) -> Estimate:
     """The accuracy that a split by image would have shown, with the same share and seed."""
-    catalog = prepared.catalog
-    split = split_by_image(catalog, duplicates, test_share=settings.test_share, seed=settings.seed)
+    catalog, copies = data.prepared.catalog, data.duplicates
+    split = split_by_image(catalog, copies, test_share=settings.test_share, seed=settings.seed)
     trained, tested = (rows_of(catalog, split, side) for side in ("train", "test"))
-    head = engine.fit(prepared, trained, groups_of(trained, duplicates, split), settings)
-    found = predict_rows(_compose(extractor, head, settings, trained), prepared, tested)
+    groups = groups_of(trained, copies, split)
+    dealt = replace(data, split=split, trained=trained, tested=tested, groups=groups)
+    head = engine.fit(data.prepared, trained, groups, settings)
+    found = _tested(extractor, head, settings, dealt)
     return wilson(int(found.right.sum()), len(found.right))
 
 

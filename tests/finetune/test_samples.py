@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +12,14 @@ import pytest
 from foveate.catalog import read_source
 from foveate.errors import ImageRefused
 from foveate.files import digest
+from foveate.finetune import samples
 from foveate.finetune.samples import FilePixels, MappedPixels, Pixels, decode_once
 from foveate.image import Limits, Resize, open_image
 
 RESIZE = Resize(72, to_edge=True)
 
 
-def decoded(source: Path, folder: Path, *, most_bytes: int = 10**9) -> Pixels:
+def decoded(source: Path, folder: Path, *, most_bytes: int = 10**9, workers: int = 0) -> Pixels:
     entries = read_source(source).entries
     return decode_once(
         entries,
@@ -24,6 +28,7 @@ def decoded(source: Path, folder: Path, *, most_bytes: int = 10**9) -> Pixels:
         folder=folder,
         limits=Limits(),
         most_bytes=most_bytes,
+        workers=workers,
     )
 
 
@@ -68,3 +73,58 @@ def test_files_used_longest_ago_make_room(patterns: Path, tmp_path: Path) -> Non
     left = {path.name for path in tmp_path.iterdir()}
     assert "new.npy" in left
     assert len(left) == 2
+
+
+@pytest.mark.parametrize(("spare", "kept"), [(0, True), (-1, False), (-(10**9), False)])
+def test_a_disk_without_room_keeps_none(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: int, kept: bool
+) -> None:
+    (tmp_path / "old.npy").write_bytes(bytes(1000))
+    needed = len(read_source(patterns).entries) * 72 * 72 * 3
+    # The old file may go, the reserve may not.
+    free = samples.RESERVE + needed - 1000 + spare
+    monkeypatch.setattr(samples.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    found = decoded(patterns, tmp_path)
+    assert isinstance(found, MappedPixels if kept else FilePixels)
+    assert (tmp_path / "old.npy").exists() != kept  # what makes no room stays
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_keeps_none(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
+    found = decoded(patterns, tmp_path)
+    assert isinstance(found, FilePixels)
+    assert found[np.arange(2)].shape == (2, 72, 72, 3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_of_the_disk_are_not_silent(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", broken)
+    with pytest.raises(OSError, match="broken"):
+        decoded(patterns, tmp_path)
+
+
+def test_as_many_threads_decode_as_there_are_workers(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[str] = set()
+    decode = FilePixels._decode
+
+    def spy(self: FilePixels, row: int) -> np.ndarray:
+        seen.add(threading.current_thread().name)
+        return decode(self, row)
+
+    monkeypatch.setattr(FilePixels, "_decode", spy)
+    pixels = decoded(patterns, tmp_path, most_bytes=0, workers=1)
+    assert pixels[np.arange(8)].shape[0] == 8
+    assert len(seen) == 1

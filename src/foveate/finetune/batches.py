@@ -149,6 +149,11 @@ class Loader:
         )
         return batch.pinned() if self._device.torch.type == "cuda" else batch
 
+    def images(self, step: int) -> int:
+        """How many images all steps before `step` learn from, in all processes."""
+        epochs, within = divmod(step, self.steps)
+        return epochs * self.per_epoch + within * self._settings.minibatch
+
     def rate(self) -> tuple[float, float]:
         """Images a second in this epoch, and the share of the time the device waited for them."""
         self._device.finish()

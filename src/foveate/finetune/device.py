@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 
 from foveate.errors import SettingsError
+from foveate.finetune.position import find_position
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Device:
         """As people know it."""
         if self.torch.type == "cuda":
             return str(torch.cuda.get_device_name(self.torch))
-        return f"CPU, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        return f"CPU, {threads} thread{'s' * (threads != 1)}"
 
     def autocast(self) -> torch.autocast:
         """The context in which the network runs."""
@@ -72,28 +74,34 @@ class Device:
 
 
 @contextmanager
-def open_device(wanted: str, precision: str) -> Iterator[Device]:
+def open_device(wanted: str, precision: str, workers: int = 0) -> Iterator[Device]:
     """The device to train on; within, the processes that torchrun started know each other.
 
     Args:
         wanted: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto" (bfloat16 where the device computes in it), "bfloat16", "float32".
+        workers: threads that PyTorch computes with on a CPU, in all processes of this machine
+            together; afterwards it has as many as before. 0: as many as it would take by itself.
 
     Raises:
         SettingsError: the device that was asked for is not there.
     """
-    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = _find(wanted, local)
+    position = find_position()
+    device = _find(wanted, position.local_rank)
     bfloat16 = _has_bfloat16(device) if precision == "auto" else precision == "bfloat16"
-    if count > 1:
+    if position.count > 1:
         # The first process may decode millions of images while the others wait for it.
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=timedelta(days=1))
+    threads = torch.get_num_threads()
+    if workers:
+        torch.set_num_threads(position.threads(workers))
     try:
-        yield Device(device, bfloat16, rank, count)
+        yield Device(device, bfloat16, position.rank, position.count)
     finally:
-        if count > 1:
+        if workers:
+            torch.set_num_threads(threads)
+        if position.count > 1:
             distributed.destroy_process_group()
 
 
@@ -104,6 +112,38 @@ def out_of_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError)
         and any(words in said for words in ("out of memory", "allocate memory", "alloc_failed"))
     )
+
+
+def halved(images: int) -> int:
+    """Half as many images at once.
+
+    Raises:
+        SettingsError: it was one already.
+    """
+    if images <= 1:
+        raise SettingsError(
+            "The device has not enough memory for a single image. Use a lower `--resolution`, a "
+            "smaller backbone, or `--device cpu`."
+        )
+    return math.ceil(images / 2)
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Within, a lack of memory is a sentence, wherever fewer images at once would not help.
+
+    Raises:
+        SettingsError: the device has not enough memory.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise SettingsError(
+            "The device has not enough memory to train this network, however few images it takes "
+            "at once. Use a smaller backbone, `--depth head` or `last_only`, or `--device cpu`."
+        ) from error
 
 
 def _find(wanted: str, local: int) -> torch.device:

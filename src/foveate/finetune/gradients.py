@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.errors import SettingsError
 from foveate.finetune.batches import Batch
-from foveate.finetune.device import Device, out_of_memory
+from foveate.finetune.device import Device, halved, out_of_memory
 from foveate.finetune.learner import Learner
 from foveate.finetune.plan import Views
 from foveate.finetune.views import mix, render, side_of_views
@@ -66,16 +63,6 @@ class Gradients:
             self.device.add_up(gradients)
         return loss
 
-    def seconds(self, batch: Batch) -> float:
-        """How long a full batch takes; nothing is learned from it."""
-        seconds = 0.0
-        for _ in range(2):  # the first has to make its kernels
-            started = time.perf_counter()
-            float(self.of(batch))
-            seconds = time.perf_counter() - started
-        self.learner.zero_grad()
-        return seconds * self.settings.minibatch / batch.whole
-
     def _accumulate(self, batch: Batch) -> Tensor:
         self.learner.zero_grad()
         torch.manual_seed(batch.seed + self.device.rank)
@@ -115,17 +102,3 @@ class Gradients:
 
     def _there(self, values: Tensor) -> Tensor:
         return values.to(self.device.torch, non_blocking=True)
-
-
-def halved(images: int) -> int:
-    """Half as many images at once.
-
-    Raises:
-        SettingsError: it was one already.
-    """
-    if images <= 1:
-        raise SettingsError(
-            "The device has not enough memory for a single image. Use a lower `--resolution`, a "
-            "smaller backbone, or `--device cpu`."
-        )
-    return math.ceil(images / 2)

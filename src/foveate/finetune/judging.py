@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.finetune.device import Device, out_of_memory
+from foveate.finetune.device import halved, out_of_memory
 from foveate.finetune.fused import freeze_norms
-from foveate.finetune.gradients import halved
-from foveate.finetune.learner import Learner
 from foveate.finetune.samples import Pixels, Samples
+from foveate.finetune.task import Task
 from foveate.finetune.views import render
-from foveate.settings import Settings
 
 MOST_JUDGED = 1000
 """Training images that an epoch is judged on, at most."""
@@ -49,13 +47,14 @@ class Judgement:
     validation_scores: Tensor
 
 
-def judge(learner: Learner, samples: Samples, settings: Settings, device: Device) -> Judgement:
+def judge(task: Task) -> Judgement:
     """Scores of training and validation images, and what they come to, for all processes."""
-    judged = judged_rows(samples, settings.seed)
-    on_train = _scores(learner, samples.train, judged, settings, device)
+    samples = task.samples
+    judged = judged_rows(samples, task.settings.seed)
+    on_train = _scores(task, samples.train, judged)
     train_codes = torch.from_numpy(samples.train_codes[judged])
     rows = np.arange(len(samples.validation_codes))
-    scores = _scores(learner, samples.validation, rows, settings, device)
+    scores = _scores(task, samples.validation, rows)
     codes = torch.from_numpy(samples.validation_codes)
     figures = torch.stack(
         [
@@ -63,9 +62,9 @@ def judge(learner: Learner, samples: Samples, settings: Settings, device: Device
             (scores.argmax(1) != codes).float().mean(),
             functional.cross_entropy(scores, codes, label_smoothing=SMOOTHING),
         ]
-    ).to(device.torch)
+    ).to(task.device.torch)
     # The last bit may differ from device to device, and with it which epoch is the best.
-    device.as_the_first([figures])
+    task.device.as_the_first([figures])
     train_error, error, loss = figures.tolist()
     if len(codes) == 0:
         error = loss = None
@@ -96,17 +95,16 @@ def copy_values(values: Sequence[Tensor], into: Sequence[Tensor]) -> None:
             parameter.copy_(value)
 
 
-def _scores(
-    learner: Learner, pixels: Pixels, rows: NDArray[np.intp], settings: Settings, device: Device
-) -> Tensor:
-    """Scores (n, K) float32, on the CPU, of images as the finished classifier sees them."""
+def _scores(task: Task, pixels: Pixels, rows: NDArray[np.intp]) -> Tensor:
+    """Scores (n, K) float32, on the CPU, of n images as the finished classifier sees them."""
+    learner, device = task.learner, task.device
     found = [torch.zeros(0, learner.last.out_features)]
     learner.eval()
     at_once, start = _AT_ONCE, 0
     while start < len(rows):
         try:
             part = torch.from_numpy(pixels[rows[start : start + at_once]]).to(device.torch)
-            shown = part if part.ndim == 2 else render(part, None, settings.resolution)
+            shown = part if part.ndim == 2 else render(part, None, task.settings.resolution)
             with torch.no_grad(), device.autocast():
                 found.append(learner(shown).float().cpu())
             start += at_once

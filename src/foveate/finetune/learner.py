@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.backbones.network import PretrainedNetwork
-
-Depth = Literal["last_only", "head", "all"]
+from foveate.settings import Depth
 
 
 class Learner(nn.Module):

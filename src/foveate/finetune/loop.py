@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,17 +14,17 @@ from numpy.typing import NDArray
 
 from foveate.errors import SettingsError
 from foveate.finetune.batches import Loader
-from foveate.finetune.checkpoint import Progress, load_checkpoint, save_checkpoint
-from foveate.finetune.device import Device
+from foveate.finetune.checkpoint import Checkpoint, TrainingState
+from foveate.finetune.device import Device, enough_memory
+from foveate.finetune.forecast import Forecast, Foretell
 from foveate.finetune.fused import freeze_norms, fused
 from foveate.finetune.gradients import Gradients
 from foveate.finetune.judging import copy_values, judge, swapped
 from foveate.finetune.learner import Learner
 from foveate.finetune.memory import kept_memory
 from foveate.finetune.optimiser import DEFAULT_RATES, follow, make_optimiser, set_rate
-from foveate.finetune.samples import Samples
+from foveate.finetune.task import Task
 from foveate.finetune.views import centre
-from foveate.settings import Settings
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_NEWS = 0.2
@@ -80,58 +79,42 @@ Watch = Callable[[int, int, float, float | None], None]
 validation error after the last one."""
 
 
+@enough_memory()
 def learn(
-    learner: Learner,
-    samples: Samples,
-    settings: Settings,
-    device: Device,
+    task: Task,
     *,
-    checkpoint: Path | None = None,
-    key: str = "",
+    checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
-    foretell: Callable[[float], None] | None = None,
+    foretell: Foretell | None = None,
 ) -> Refined:
     """Train a network and its new last layer.
 
     Args:
-        learner: the network and its last layer; trained in place.
-        samples: what to learn from and to validate on.
-        settings: all of them.
-        device: where to compute, and with how many others.
-        checkpoint: where to keep how far it is; one that is there and has the same key is
-            gone on from.
-        key: stands for data and settings.
+        task: what to train, on what, how and where.
+        checkpoint: where to keep how far it is; one that is there is gone on from.
         watch: told how far it is.
-        foretell: told, before it begins, about how many seconds it takes at most.
+        foretell: told how long it will take.
 
     Raises:
         SettingsError: the device has not enough memory, the loss is not a number any more, or the
             processes do not see the same checkpoint.
     """
+    learner, settings, device = task.learner, task.settings, task.device
     learner.to(device.torch).eval()
     optimiser = make_optimiser(learner, settings)
-    state = Progress([p.detach().clone() for p in learner.learned], settings.minibatch)
+    state = TrainingState([p.detach().clone() for p in learner.learned], settings.minibatch)
     if checkpoint is not None:
-        load_checkpoint(checkpoint, key, learner.learned, optimiser, state)
+        checkpoint.load(learner.learned, optimiser, state)
     _check_together(state, device)
     device.as_the_first([p.data for p in learner.learned])
-    loader = Loader(samples, learner.last.in_features, settings, device)
-    steps, all_steps = loader.steps, loader.steps * settings.epochs
-    stopped = _good_enough(state, samples, settings)
-    with ExitStack() as stack:
-        # What a network itself leaves out is drawn from the seed of the step; others keep theirs.
-        gpus = [device.torch] if device.torch.type == "cuda" else []
-        stack.enter_context(torch.random.fork_rng(gpus))
-        stack.enter_context(kept_memory())
-        if learner.network is not None:
-            example = centre(torch.from_numpy(samples.train[np.arange(1)]), settings.resolution)
-            stack.enter_context(fused(learner.network, example.to(device.torch)))
-        freeze_norms(learner)
+    loader = Loader(task.samples, learner.last.in_features, settings, device)
+    all_steps = loader.steps * settings.epochs
+    stopped = _good_enough(task, state)
+    with _in_training(task):
         gradients = Gradients(learner, settings, device, state.minibatch)
-        if foretell is not None and not stopped:
-            foretell(gradients.seconds(loader.load(state.step)) * (all_steps - state.step))
-        saved = told = time.monotonic()
         loss = torch.tensor(state.loss, device=device.torch)
+        forecast = Forecast(task, loader, state.step, foretell)
+        saved = told = time.monotonic()
         for batch in loader.batches(state.step):
             if stopped:
                 break
@@ -140,23 +123,23 @@ def learn(
             optimiser.step()
             state.step += 1
             follow(state.average, learner.learned, settings.ema, state.step)
-            epoch, within = divmod(state.step, steps)
+            forecast.after(state.step)
+            within = state.step % loader.steps
             now = time.monotonic()
-            if watch is not None and (within == 0 or now - told > SECONDS_BETWEEN_NEWS):
-                done = epoch * loader.per_epoch + within * settings.minibatch
+            due = within == 0 or now - told > SECONDS_BETWEEN_NEWS
+            if watch is not None and forecast.told and due:
                 error = state.epochs[-1]["validation_error"] if state.epochs else None
-                most = settings.epochs * loader.per_epoch
-                watch(done, most, float(loss) / (within or steps), error)
+                done, most = loader.images(state.step), loader.images(all_steps)
+                watch(done, most, float(loss) / (within or loader.steps), error)
                 told = now
             if within == 0:
-                mean = float(loss) / steps
-                _end_epoch(learner, samples, state, settings, device, loader, mean)
+                _end_epoch(task, state, loader, float(loss) / loader.steps)
                 loss.zero_()
-                stopped = _good_enough(state, samples, settings)
+                stopped = _good_enough(task, state)
             late = now - saved > SECONDS_BETWEEN_CHECKPOINTS
             if checkpoint is not None and device.rank == 0 and (within == 0 or late):
                 state.loss, state.minibatch = float(loss), gradients.minibatch
-                save_checkpoint(checkpoint, key, learner.learned, optimiser, state)
+                checkpoint.save(learner.learned, optimiser, state)
                 saved = now
     copy_values(state.best, learner.learned)
     learner.eval()
@@ -165,24 +148,33 @@ def learn(
         tuple(Epoch(**epoch) for epoch in state.epochs),
         state.best_epoch,
         stopped_early=len(state.epochs) < settings.epochs,
-        validation_scores=_as_array(state, samples),
+        validation_scores=_as_array(task, state),
         minibatch=gradients.minibatch,
     )
 
 
-def _end_epoch(
-    learner: Learner,
-    samples: Samples,
-    state: Progress,
-    settings: Settings,
-    device: Device,
-    loader: Loader,
-    loss: float,
-) -> None:
+@contextmanager
+def _in_training(task: Task) -> Iterator[None]:
+    """Within, the network is made to learn: normalisation frozen, memory kept, draws its own."""
+    network, device = task.learner.network, task.device.torch
+    with ExitStack() as stack:
+        # What a network itself leaves out is drawn from the seed of the step; others keep theirs.
+        gpus = [device] if device.type == "cuda" else []
+        stack.enter_context(torch.random.fork_rng(gpus))
+        stack.enter_context(kept_memory())
+        if network is not None:
+            first = torch.from_numpy(task.samples.train[np.arange(1)])
+            example = centre(first, task.settings.resolution)
+            stack.enter_context(fused(network, example.to(device)))
+        freeze_norms(task.learner)
+        yield
+
+
+def _end_epoch(task: Task, state: TrainingState, loader: Loader, loss: float) -> None:
     """Judge the averaged weights, and remember them if they are the best so far."""
     images_per_second, waited = loader.rate()
-    with swapped(learner.learned, state.average):
-        found = judge(learner, samples, settings, device)
+    with swapped(task.learner.learned, state.average):
+        found = judge(task)
     epoch = Epoch(
         loss=loss,
         train_error=found.train_error,
@@ -192,7 +184,7 @@ def _end_epoch(
         waited=waited,
     )
     if not math.isfinite(loss) or not math.isfinite(found.validation_loss or 0):
-        rate = settings.learning_rate or DEFAULT_RATES[settings.schedule]
+        rate = task.settings.learning_rate or DEFAULT_RATES[task.settings.schedule]
         raise SettingsError(
             f"The training broke off in epoch {len(state.epochs) + 1}: its loss is not a number "
             f"any more. A lower learning rate than {rate:g} may help (--set learning_rate=…)."
@@ -204,16 +196,16 @@ def _end_epoch(
         state.best_epoch, state.scores = len(state.epochs) - 1, found.validation_scores
 
 
-def _good_enough(state: Progress, samples: Samples, settings: Settings) -> bool:
+def _good_enough(task: Task, state: TrainingState) -> bool:
     """Whether the validation images have not been told apart better for `patience` epochs."""
-    done = len(state.epochs)
+    done, settings = len(state.epochs), task.settings
     if done >= settings.epochs:
         return True
     waited = done - 1 - state.best_epoch
-    return 0 < settings.patience <= waited and len(samples.validation_codes) > 0
+    return 0 < settings.patience <= waited and len(task.samples.validation_codes) > 0
 
 
-def _check_together(state: Progress, device: Device) -> None:
+def _check_together(state: TrainingState, device: Device) -> None:
     """All processes must go on from the same step."""
     steps = torch.zeros(device.count, device=device.torch)
     steps[device.rank] = state.step
@@ -225,9 +217,9 @@ def _check_together(state: Progress, device: Device) -> None:
         )
 
 
-def _as_array(state: Progress, samples: Samples) -> NDArray[np.float32]:
+def _as_array(task: Task, state: TrainingState) -> NDArray[np.float32]:
     found: NDArray[np.float32] = (
-        np.zeros((0, len(samples.labels)), np.float32)
+        np.zeros((0, len(task.samples.labels)), np.float32)
         if state.scores is None
         else state.scores.numpy()
     )

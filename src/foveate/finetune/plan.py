@@ -8,13 +8,12 @@ one process, two, or a batch cut in halves for want of memory learn from the sam
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Augment = Literal["none", "light", "strong"]
-Orientation = Literal["upright", "any"]
+from foveate.settings import Augment, Orientation
 
 _FOLD, _EPOCH, _STEP = 0, 1, 2  # streams of random numbers that must not meet
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,8 +17,13 @@ from numpy.typing import NDArray
 
 from foveate.catalog import Entry, read_file
 from foveate.files import atomic_write, digest
+from foveate.finetune.position import find_position
 from foveate.image import DECODER, Limits, Resize, open_image
-from foveate.runtime import usable_cores
+
+RESERVE = 2 * 10**9
+"""Bytes of the disk that squares leave free: models and checkpoints go there, too."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Pixels(Protocol):
@@ -46,13 +53,15 @@ class Samples:
 
 
 class FilePixels:
-    """Squares that are decoded whenever they are asked for."""
+    """Squares that are decoded whenever they are asked for, by so many threads."""
 
-    def __init__(self, entries: Sequence[Entry], resize: Resize, limits: Limits) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], resize: Resize, limits: Limits, threads: int
+    ) -> None:
         self._entries = entries
         self._resize = resize
         self._limits = limits
-        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -86,6 +95,7 @@ def decode_once(
     folder: Path,
     limits: Limits,
     most_bytes: int,
+    workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pixels:
     """The squares of images, from a file below `folder` that is made where it is not there yet.
@@ -96,23 +106,25 @@ def decode_once(
         resize: how they become squares.
         folder: for derived data.
         limits: the largest image to accept.
-        most_bytes: for all files in the folder: those used longest ago make room. Where these
-            squares alone need more, none are kept; they are decoded when wanted.
+        most_bytes: for all files in the folder, and less where its disk has less to spare: those
+            used longest ago make room. Where these squares alone need more, or the disk is full
+            all of a sudden, none are kept; they are decoded when wanted.
+        workers: threads that decode, in all processes of this machine; 0: one a core.
         progress: told how many are decoded.
 
     Raises:
         ImageRefused: an image changed or vanished since it was inspected.
     """
-    source = FilePixels(entries, resize, limits)
-    shape = (len(entries), resize.resolution, resize.resolution, 3)
-    if int(np.prod(shape, dtype=np.int64)) > most_bytes:
-        return source
+    source = FilePixels(entries, resize, limits, find_position().threads(workers))
     name = digest("\n".join([repr(resize), str(DECODER), *ids]).encode())[:16]
     path = folder / f"{resize.rule}{resize.resolution}-{name}.npy"
     if path.exists():
         os.utime(path)
-    else:
-        _make_room(folder, most_bytes - int(np.prod(shape, dtype=np.int64)))
+        return MappedPixels(path)
+    shape = (len(entries), resize.resolution, resize.resolution, 3)
+    if not _make_room(folder, int(np.prod(shape, dtype=np.int64)), most_bytes):
+        return source
+    try:
         with atomic_write(path, durable=False) as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -122,18 +134,30 @@ def decode_once(
                 file.write(source[rows].tobytes())
                 if progress is not None:
                     progress(int(rows[-1]) + 1, len(entries))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        return source
     return MappedPixels(path)
 
 
-def _make_room(folder: Path, most_bytes: int) -> None:
-    """Delete files, those used longest ago first, until the rest needs so many bytes at most."""
-    if not folder.is_dir():
-        return
+def _make_room(folder: Path, needed: int, most_bytes: int) -> bool:
+    """Delete files, those used longest ago first, until there is room for so many bytes more.
+
+    Returns:
+        Whether there is; where there cannot be, nothing is deleted.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-    total = sum(path.stat().st_size for path in files)
-    for path in files:
-        if total <= most_bytes:
+    sizes = [path.stat().st_size for path in files]
+    room = min(most_bytes, shutil.disk_usage(folder).free + sum(sizes) - RESERVE)
+    if needed > room:
+        return False
+    total = needed + sum(sizes)
+    for path, size in zip(files, sizes, strict=True):
+        if total <= room:
             break
-        total -= path.stat().st_size
+        total -= size
         with suppress(OSError):  # in use by another program, on some systems
             path.unlink()
+    return True

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-Schedule = Literal["cosine", "step"]
+from foveate.settings import Schedule
 
 WARM_UP = 0.05
 """Share of the steps in which the rate of "cosine" rises from 0."""

@@ -1,0 +1,43 @@
+"""Which of the processes that train together this one is, and its part of the machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from foveate.runtime import usable_cores
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One of the processes that torchrun started; the only one where it started none.
+
+    Attributes:
+        rank: number of this process; 0 writes.
+        count: number of processes, on all machines.
+        local_rank: number of this process on its machine.
+        local_count: processes of this machine.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+    local_count: int = 1
+
+    def threads(self, workers: int) -> int:
+        """This process's part of the threads of a machine; 0 workers: one a core."""
+        return max((workers or usable_cores()) // self.local_count, 1)
+
+
+def find_position() -> Position:
+    """What torchrun's variables say about this process.
+
+    A rank alone says nothing: some schedulers set `RANK` in jobs of a single process.
+    """
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Position()
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    defaults = ("0", "1", "0", "1")
+    return Position(
+        *(int(os.environ.get(name, default)) for name, default in zip(names, defaults, strict=True))
+    )
