@@ -14,6 +14,7 @@ import pytest
 from conftest import draw_folder
 from foveate.classifier import load_classifier
 from foveate.cli import run
+from foveate.errors import SourceError
 from foveate.files import read_bytes
 from foveate.predictions import read_predictions
 
@@ -208,6 +209,31 @@ def test_settings_by_flag_and_by_set(
     )
     assert (result["resolution"], result["c"], result["classifier"]) == (64, 1.0, "logistic")
     assert result["labels"] == ["checks", "stripes"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--device", "cuda"), "Note: --device only matters to refine a network"),
+        (("--depth", "head", "--epochs", "3"), "Note: --depth and --epochs only matter to"),
+        (("--device", "cuda", "--quiet"), ""),
+        ((), ""),
+    ],
+)
+def test_flags_of_refining_do_nothing_else_and_it_says_so(
+    flags: tuple[str, ...],
+    said: str,
+    patterns: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise SourceError("far enough")
+
+    monkeypatch.setattr("foveate.pipeline.train", stop)
+    run(["train", str(patterns), "--out", str(tmp_path / "m.onnx"), *flags])
+    assert capsys.readouterr().err.startswith(said or "Error: far enough")
 
 
 def test_backbones_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,12 +17,10 @@ import typer
 from foveate import __version__
 from foveate.classifier import load_classifier
 from foveate.cli import refine as module
+from foveate.cli import run
 from foveate.cli.processes import run_machines
-from foveate.cli.refine import (
-    RefinedThere,
-    refine,
-    refine_on_target,
-)
+from foveate.cli.refine import refine
+from foveate.cli.refine_on_target import RefinedThere, refine_on_target
 from foveate.cli.refine_there import Failed, Made
 from foveate.cli.shared import result_paths
 from foveate.cli.train import train
@@ -282,3 +280,17 @@ def test_two_machines_given_the_same_command(patterns: Path, tmp_path: Path) -> 
     assert result["accuracy"] > 0.6
     assert result["refinement"]["epochs"] == 1
     assert load_classifier(tmp_path / "m.onnx").labels == ("checks", "dots", "stripes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("out", ["m.onnx", "memory://there/m.onnx"])
+def test_what_a_killed_training_goes_on_from_is_gone_afterwards(
+    out: str, patterns: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="needs the [refine] extra")
+    pytest.importorskip("timm", reason="needs the [refine] extra")
+    monkeypatch.chdir(tmp_path)
+    words = ["refine", str(patterns), "--depth", "last_only", "--resolution", "64", "--quiet"]
+    assert run([*words, "--device", "cpu", "--epochs", "1", "--out", out]) == 0
+    assert list(own_cache.glob("sources/*/refine"))  # there was one
+    assert list(own_cache.glob("sources/*/refine/*.pt")) == []

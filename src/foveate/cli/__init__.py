@@ -19,6 +19,7 @@ from foveate.cli import (
     call,
     copy,
     data,
+    evaluate,
     export,
     predict,
     project,
@@ -30,9 +31,17 @@ from foveate.cli import (
     train,
     tune,
 )
+from foveate.cli.failures import (
+    GONE,
+    STOPPED,
+    Cause,
+    hand_over,
+    kind_of,
+    says_that_others_are_gone,
+)
+from foveate.cli.rank import is_helper
+from foveate.cli.together import until_the_first_is_done
 from foveate.errors import FoveateError
-
-STOPPED = 130
 
 app = typer.Typer(
     name="foveate",
@@ -47,7 +56,7 @@ app.command()(project.demo)
 app.command()(project.new)
 app.command()(train.train)
 app.command("refine")(refine.refine)
-app.command()(train.evaluate)
+app.command()(evaluate.evaluate)
 app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(bulk.score)
@@ -77,7 +86,7 @@ def _version(
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(until_the_first_is_done(lambda: run(sys.argv[1:])))
 
 
 def run(arguments: list[str]) -> int:
@@ -86,21 +95,17 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit status.
     """
-    debug = "--debug" in arguments
+    as_json = "--json" in arguments
     try:
         status = app(arguments, prog_name="foveate", standalone_mode=False) or 0
         if status == STOPPED:  # how Typer hands on a Ctrl-C
             raise KeyboardInterrupt
         return int(status)
     except typer.TyperException as error:
-        print(f"Usage error: {error.format_message()}", file=sys.stderr)
-        return error.exit_code
+        return _fail(f"Usage error: {error.format_message()}", error.exit_code, Cause.SAID)
     except (KeyboardInterrupt, typer.Abort):
-        print(
-            "Stopped. What was computed is kept: the same command goes on from here.",
-            file=sys.stderr,
-        )
-        return STOPPED
+        stopped = "Stopped. What was computed is kept: the same command goes on from here."
+        return _fail(stopped, STOPPED, Cause.SAID)
     except SystemExit as error:
         if not isinstance(error.__context__, BrokenPipeError):
             raise
@@ -108,25 +113,35 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if debug:
+        sentence = _sentence(error)
+        if "--debug" in arguments:
+            hand_over(sentence, 1, kind_of(error))
             raise
-        return _fail(error, as_json="--json" in arguments)
+        return _fail(f"Error: {sentence}", 1, kind_of(error), as_json=as_json)
 
 
-def _fail(error: Exception, *, as_json: bool) -> int:
-    if isinstance(error, FoveateError):
-        sentence = str(error)
-    elif isinstance(error, OSError):
-        where = f" ‘{error.filename}’" if error.filename else ""
-        sentence = f"{error.strerror or error}{where}."
-    elif isinstance(error, MemoryError):
-        sentence = "There is not enough memory. Try fewer `--workers` or a lower `--resolution`."
-    else:
-        sentence = (
-            f"This is a defect of foveate, not of your data: {type(error).__name__}: {error}. "
-            "The same command with --debug shows where; please report it."
-        )
-    print(f"Error: {sentence}", file=sys.stderr)
-    if as_json:
+def _fail(said: str, status: int, cause: Cause, *, as_json: bool = False) -> int:
+    """Say it once, whatever the number of processes; the exit status."""
+    sentence = said.removeprefix("Error: ")
+    if hand_over(sentence, status, cause):
+        return status
+    print(said, file=sys.stderr)
+    if as_json and not is_helper():
         print(json.dumps({"error": sentence}, ensure_ascii=False))
-    return 1
+    return status
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, FoveateError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" ‘{error.filename}’" if error.filename else ""
+        return f"{error.strerror or error}{where}."
+    if isinstance(error, MemoryError):
+        return "There is not enough memory. Try fewer `--workers` or a lower `--resolution`."
+    if says_that_others_are_gone(error):
+        return GONE
+    return (
+        f"This is a defect of foveate, not of your data: {type(error).__name__}: {error}. "
+        "The same command with --debug shows where; please report it."
+    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from foveate import files
 from foveate.cli.console import ProgressBar, remark
-from foveate.cli.processes import is_helper
+from foveate.cli.rank import is_helper
 from foveate.cli.shared import name_refused, print_training
 from foveate.errors import FoveateError
 from foveate.spark.refining import OURS

@@ -1,9 +1,10 @@
-"""`foveate train` and `foveate evaluate`."""
+"""`foveate train`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,22 +12,25 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark
-from foveate.cli.processes import is_helper, is_one_of_many, run_many
+from foveate.cli.processes import run_machines, run_many
+from foveate.cli.rank import is_helper, is_one_of_many
 from foveate.cli.shared import (
     also_known,
     check_can_write,
     choose_target,
     find_project,
     name_refused,
-    print_evaluation,
     print_training,
     result_paths,
 )
+from foveate.errors import SettingsError
 from foveate.files import is_url, write_anywhere
 
 if TYPE_CHECKING:
+    from foveate.history import Outcome
+    from foveate.settings import Settings
     from foveate.targets import Target
-    from foveate.training import Engine
+    from foveate.training import Engine, Training
 
 
 def train(
@@ -63,12 +67,6 @@ def train(
     _debug: options.Debug = False,
 ) -> None:
     """Train a classifier on SOURCE, evaluate it, write model and report."""
-    from foveate import pipeline
-    from foveate.errors import SettingsError
-    from foveate.evaluation import write_report
-    from foveate.history import find_place, recording
-    from foveate.outcomes import training_outcome
-    from foveate.results import training_json, training_notes, training_report
     from foveate.settings import make_settings
 
     project = find_project(source)
@@ -90,71 +88,164 @@ def train(
             "workers": workers,
         },
     )
-    away = out is not None and is_url(out)
-    named = None if out is None or away else Path(out)
-    check_can_write(named)
+    task = _Task(source, settings, project, out, report, limit, sample, as_json, quiet)
+    check_can_write(task.model)
     check_can_write(report)
+    if not settings.refines:
+        _check_flags({"--depth": depth, "--epochs": epochs, "--device": device}, devices, quiet)
     cluster = None if is_one_of_many() else choose_target(engine, target, project)
     if cluster is not None and settings.refines:
-        from foveate.cli.refine import refine_on_target
+        _refine_there(task, cluster, target or "spark")
+    elif devices > 1 and not is_one_of_many():
+        run_many(devices, settings)
+    else:
+        _train_here(task, cluster, also_known(engine, target, sample))
 
-        if away:
-            raise SettingsError("A refined network comes back to this machine: --out is a file.")
 
-        refined = refine_on_target(
-            cluster,
-            source,
-            settings,
-            name=target or "spark",
-            project=project,
-            model=named,
-            report=report,
-            limit=limit,
-            sample=sample,
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What to train, and where it goes.
+
+    Attributes:
+        source: as the user named it.
+        settings: all of them.
+        project: whose history, model and report it is; None for bare sources.
+        out: where the classifier goes, a path or URL; the usual place where None.
+        report: where the report goes; beside the classifier where None.
+        limit: images to use at most.
+        sample: share of the images to use.
+        as_json: whether to print one JSON object rather than the table.
+        quiet: whether to say nothing while it works.
+    """
+
+    source: str
+    settings: Settings
+    project: Path | None
+    out: str | None
+    report: Path | None
+    limit: int | None
+    sample: float
+    as_json: bool
+    quiet: bool
+
+    @property
+    def url(self) -> str | None:
+        """Where the classifier goes, if that is not on this machine."""
+        return self.out if self.out is not None and is_url(self.out) else None
+
+    @property
+    def model(self) -> Path | None:
+        """The file that the user named for it."""
+        return None if self.out is None or self.url else Path(self.out)
+
+
+def _check_flags(given: Mapping[str, object], devices: int, quiet: bool) -> None:
+    """Say which flags only matter where a network is refined, which it is not."""
+    if devices > 1 or is_helper():
+        raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
+    if idle := [flag for flag, value in given.items() if value is not None]:
+        remark(
+            f"Note: {' and '.join(idle)} only matter{'s' * (len(idle) == 1)} to refine a network, "
+            "with --classifier dnn or svm-dnn; here it is taken as it is.",
             quiet=quiet,
         )
-        refined.show(as_json=as_json, quiet=quiet)
+
+
+def _refine_there(task: _Task, target: Target, name: str) -> None:
+    """Refine on a target; its machines are a cluster's, or given the same command."""
+    from foveate.cli.refine_on_target import refine_on_target
+
+    if task.url:
+        raise SettingsError("A refined network comes back to this machine: --out is a file.")
+    if target.kind == "torch":
+        run_machines(target, task.settings, task.source, quiet=task.quiet)
         return
-    if devices > 1 and not is_one_of_many():
-        if not settings.refines:
-            raise SettingsError("Several devices only help to refine: --classifier dnn or svm-dnn.")
-        raise typer.Exit(run_many(devices, settings.device))
-    place = None if is_helper() else find_place(project, settings.tracking)
-    known = settings.as_text() | {"limit": str(limit)} | also_known(engine, target, sample)
-    with recording(place, "train", source, known, label=settings.classifier) as record:
+    refined = refine_on_target(
+        target,
+        task.source,
+        task.settings,
+        name=name,
+        project=task.project,
+        model=task.model,
+        report=task.report,
+        limit=task.limit,
+        sample=task.sample,
+        quiet=task.quiet,
+    )
+    refined.show(as_json=task.as_json, quiet=task.quiet)
+
+
+def _train_here(task: _Task, cluster: Target | None, flags: dict[str, str]) -> None:
+    """Train on this machine, or features on a cluster and the rest here; in each process."""
+    from foveate import pipeline
+    from foveate.history import find_place, recording
+
+    settings = task.settings
+    place = None if is_helper() else find_place(task.project, settings.tracking)
+    known = settings.as_text() | {"limit": str(task.limit)} | flags
+    with recording(place, "train", task.source, known, label=settings.classifier) as record:
         with (
-            ProgressBar(quiet=quiet or is_helper()) as progress,
+            ProgressBar(quiet=task.quiet or is_helper()) as progress,
             _engine(cluster) as where,
         ):
             training = pipeline.train(
-                source,
+                task.source,
                 settings,
-                limit=limit,
-                sample=sample,
+                limit=task.limit,
+                sample=task.sample,
                 name=record.name,
                 engine=where,
                 progress=progress,
             )
-        model, beside = result_paths(training.name, named, report, None if away else project)
-        page: Path | str = beside
-        if away and out is not None:
-            write_anywhere(out, training.classifier.onnx_bytes)
-            page = report or f"{out.removesuffix('.onnx')}.html"
-        else:
-            training.save(model)
-        details = training_report(training, model=model, source=source)
+        written = _write(task, training)
+        record.finish(written.outcome)
+    _show(task, training, written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Where results are, paths or URLs, and what the run history keeps of them."""
+
+    model: str
+    report: str
+    outcome: Outcome
+
+
+def _write(task: _Task, training: Training) -> _Written:
+    """Write the classifier and its report."""
+    from foveate.evaluation import write_report
+    from foveate.outcomes import training_outcome
+    from foveate.results import training_report
+
+    project = None if task.url else task.project
+    model, page = result_paths(training.name, task.model, task.report, project)
+    details = training_report(training, model=model, source=task.source)
+    if task.url is None:
+        training.save(model)
         write_report(page, training.evaluation, training.predictions, details)
-        report = page if isinstance(page, Path) else None
-        outcome = training_outcome(training, details, model=None if away else model, report=report)
-        record.finish(outcome)
-    if as_json:
-        result = training_json(training, model=model, report=report)
-        print_json(result | ({"model": out, "report": str(page)} if away else {}))
+        outcome = training_outcome(training, details, model=model, report=page)
+        return _Written(str(model), str(page), outcome)
+    write_anywhere(task.url, training.classifier.onnx_bytes)
+    if training.refinement is not None:  # as `save` does: what it goes on from is not needed now
+        training.refinement.checkpoint.unlink(missing_ok=True)
+    beside = str(task.report or f"{task.url.removesuffix('.onnx')}.html")
+    write_report(task.report or beside, training.evaluation, training.predictions, details)
+    outcome = training_outcome(training, details, model=None, report=task.report)
+    return _Written(task.url, beside, outcome)
+
+
+def _show(task: _Task, training: Training, written: _Written) -> None:
+    """Print the table or the JSON object, and what to know before trusting the numbers."""
+    from foveate.results import training_json, training_notes
+
+    if task.as_json:
+        places = {"model": written.model, "report": written.report}
+        print_json(training_json(training, model=None, report=None) | places)
     else:
-        print_training(training, str(out) if away else model, page)
+        print_training(training, written.model, written.report)
     for note in training_notes(training):
-        remark(f"Note: {note}", quiet=quiet)
-    name_refused(training.prepared, quiet=quiet)
+        remark(f"Note: {note}", quiet=task.quiet)
+    name_refused(training.prepared, quiet=task.quiet)
 
 
 @contextmanager
@@ -169,75 +260,3 @@ def _engine(cluster: Target | None) -> Iterator[Engine]:
 
         with spark_engine(cluster) as engine:
             yield engine
-
-
-def evaluate(
-    model: options.ModelArgument,
-    source: options.SourceArgument,
-    include_training: Annotated[
-        bool, typer.Option("--include-training", help="also on images it was trained on")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="write the predictions, .parquet or .csv", show_default=False),
-    ] = None,
-    limit: options.Limit = None,
-    workers: options.Workers = None,
-    assignments: options.Assignments = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            help="where the HTML report goes [default: MODEL-on-SOURCE.html]", show_default=False
-        ),
-    ] = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    _debug: options.Debug = False,
-) -> None:
-    """Evaluate MODEL on the labelled images of SOURCE that it was not trained on."""
-    from foveate import pipeline
-    from foveate.classifier import load_classifier
-    from foveate.evaluation import write_report
-    from foveate.history import find_place, recording
-    from foveate.outcomes import evaluation_outcome
-    from foveate.predictions import write_predictions
-    from foveate.results import evaluation_json, evaluation_report
-    from foveate.settings import make_settings
-
-    project = find_project(source)
-    settings = make_settings(project, assignments or (), {"workers": workers})
-    check_can_write(report)
-    check_can_write(out)
-    classifier = load_classifier(model, precision=settings.precision)
-    place = find_place(project, settings.tracking)
-    known = {"model": model, "include_training": str(include_training), "limit": str(limit)}
-    with recording(place, "evaluate", source, known) as record:
-        with ProgressBar(quiet=quiet) as progress:
-            scoring = pipeline.evaluate(
-                classifier,
-                source,
-                settings,
-                include_training=include_training,
-                limit=limit,
-                progress=progress,
-            )
-        if scoring.evaluation is None:
-            raise AssertionError("evaluate always evaluates")
-        report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
-        details = evaluation_report(scoring, model=model, source=source)
-        write_report(report, scoring.evaluation, scoring.predictions, details)
-        if out is not None:
-            write_predictions(scoring.predictions, out)
-        record.finish(evaluation_outcome(scoring, details, settings, report=report))
-    if as_json:
-        print_json(evaluation_json(scoring, report=report))
-    else:
-        print_evaluation(scoring.evaluation)
-        print(f"\nReport  {report}")
-    if scoring.trained_on and not include_training:
-        remark(
-            f"Note: {scoring.trained_on} images that the classifier was trained on (or copies of "
-            "them) were left out.",
-            quiet=quiet,
-        )
-    name_refused(scoring.prepared, quiet=quiet)
