@@ -19,7 +19,8 @@ test: $(VENV)/dev  ## the quick tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(TORCH)/ready  ## the slow tests, and those that need PyTorch (several GB)
-	$(TORCH)/bin/python -m pytest -m slow -n 3 --dist loadfile
+	# Threads of several trainings that wait in loops would take the cores from each other.
+	OMP_WAIT_POLICY=PASSIVE $(TORCH)/bin/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(VENV)/dev  ## style and types
 	$(BIN)/ruff check .

@@ -143,7 +143,7 @@ def test_a_killed_search_goes_on(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, how: signal.Signals
 ) -> None:
     source = draw_folder(tmp_path_factory.mktemp("many"), COUNT)
-    sizes = ("--resolution", "96", "--resolution", "224", "--resolution", "160")
+    sizes = ("--resolution", "96", "--resolution", "128", "--resolution", "160")
     expected = result(start(source, tmp_path / "calm", tmp_path / "calm.html", *sizes))
 
     cache, report = tmp_path / "killed", tmp_path / "killed.html"
