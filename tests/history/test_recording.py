@@ -32,7 +32,7 @@ from foveate.history.recording import send_waiting
 # MLflow uses what SQLAlchemy is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 WORK = """
 import sys, time
