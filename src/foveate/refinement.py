@@ -6,7 +6,7 @@ functions that need it, not with the module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.backbones import Backbone, Card
-from foveate.catalog import ImageRow, Workspace
+from foveate.catalog import Workspace
 from foveate.files import digest
 from foveate.preparation import Progress, Stopwatch
 from foveate.settings import Settings
@@ -26,6 +26,7 @@ from foveate.settings import Settings
 if TYPE_CHECKING:
     from foveate.backbones.network import PretrainedNetwork
     from foveate.finetune.device import Device
+    from foveate.finetune.gather import TrainingRows
     from foveate.finetune.loop import Epoch, Refined
     from foveate.finetune.samples import Samples
     from foveate.heads import Head
@@ -80,21 +81,6 @@ class Refinement:
     def waited(self) -> float:
         """The share of that time in which the device waited for images."""
         return mean(epoch.waited for epoch in self.epochs)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRows:
-    """The training images of a split.
-
-    Attributes:
-        rows: (n,) of the catalog.
-        groups: (n,) copies of each other have equal numbers.
-        features: (n, d) by the frozen backbone.
-    """
-
-    rows: Sequence[ImageRow]
-    groups: NDArray[np.intp]
-    features: NDArray[np.float32]
 
 
 @contextmanager

@@ -5,53 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foveate import __version__
-from foveate.backbones import Backbone, find_backbone, need_torch
-from foveate.catalog import (
-    Blocks,
-    Catalog,
-    Duplicates,
-    ImageRow,
-    Side,
-    Source,
-    Split,
-    groups_of,
-    split_by_image,
-)
+from foveate.backbones import find_backbone, need_torch
+from foveate.catalog import Blocks, Duplicates, ImageRow, Source, Split
 from foveate.classifier import Classifier
+from foveate.engine import HERE, Engine, fit_rows
 from foveate.evaluation import Estimate, Evaluation, clustered, wilson
 from foveate.evaluation import evaluate as evaluate_predictions
-from foveate.finetune.choices import settled
+from foveate.finetune.gather import TrainingRows
 from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
 from foveate.predictions import Predictions
-from foveate.preparation import (
-    Extractor,
-    Prepared,
-    Progress,
-    Stopwatch,
-    labelled_source,
-    prepare,
-    split_catalog,
-)
-from foveate.refinement import (
-    Refinement,
-    TrainingRows,
-    after_the_first,
-    refine_backbone,
-)
+from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, labelled_source
+from foveate.refinement import Refinement, after_the_first, refine_backbone
 from foveate.scoring import predict_rows
 from foveate.settings import Settings
+from foveate.training_data import Means, TrainingData, prepare_data, settle, with_refined_features
 
 if TYPE_CHECKING:
-    from foveate.finetune.device import Device
-    from foveate.heads import Head, HeadKind
+    from foveate.heads import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,59 +92,6 @@ class Training:
             self.refinement.checkpoint.unlink(missing_ok=True)
 
 
-class Engine(Protocol):
-    """Where features are computed and heads are fitted."""
-
-    def prepare(
-        self,
-        source: Source,
-        settings: Settings,
-        watch: Stopwatch,
-        progress: Progress | None,
-        extractor: Extractor,
-    ) -> Prepared:
-        """Inspect every image of a source, and compute its features."""
-        ...
-
-    def fit(
-        self,
-        prepared: Prepared,
-        rows: Sequence[ImageRow],
-        groups: Sequence[int],
-        settings: Settings,
-    ) -> Head:
-        """Fit a head on the features of some rows; rows of a group are near duplicates."""
-        ...
-
-
-class LocalEngine:
-    """This machine."""
-
-    def prepare(
-        self,
-        source: Source,
-        settings: Settings,
-        watch: Stopwatch,
-        progress: Progress | None,
-        extractor: Extractor,
-    ) -> Prepared:
-        """Inspect every image of a source, and compute its features."""
-        return prepare(source, settings, watch, progress, extractor)
-
-    def fit(
-        self,
-        prepared: Prepared,
-        rows: Sequence[ImageRow],
-        groups: Sequence[int],
-        settings: Settings,
-    ) -> Head:
-        """Fit a head on the features of some rows."""
-        return fit_rows(prepared.features_of(rows), rows, groups, settings, settings.head)
-
-
-HERE = LocalEngine()
-
-
 def train(
     source: str | Path,
     settings: Settings | None = None,
@@ -199,47 +123,24 @@ def train(
     with watch.stage("list"):
         listed = labelled_source(source, settings).sampled(sample, settings.seed).limited(limit)
     if not settings.refines:
-        return _train(listed, settings, name, _Means(engine, watch, progress))
+        return _train(listed, settings, name, Means(engine, watch, progress))
     need_torch("To refine a network")
     from foveate.finetune.device import open_device
 
     with open_device(settings.device, settings.precision, settings.workers) as device:
-        return _train(listed, settings, name, _Means(HERE, watch, progress, device))
+        return _train(listed, settings, name, Means(HERE, watch, progress, device))
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """What a training works with; `device` only where a network is refined."""
-
-    engine: Engine
-    watch: Stopwatch
-    progress: Progress | None
-    device: Device | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """Images with features, dealt to train and test; `groups` as `rows.groups` of `trained`."""
-
-    prepared: Prepared
-    duplicates: Duplicates
-    split: Split
-    trained: list[ImageRow]
-    tested: list[ImageRow]
-    groups: list[int]
-
-
-def _train(listed: Source, settings: Settings, name: str, means: _Means) -> Training:
+def _train(listed: Source, settings: Settings, name: str, means: Means) -> Training:
     watch = means.watch
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
     with after_the_first(means.device):
-        if means.device is not None:
-            settings = _settled(listed, settings, backbone, means, means.device)
+        settings = settle(listed, settings, backbone, means)
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
-        data = _prepared(listed, settings, extractor, means)
+        data = prepare_data(listed, settings, extractor, means)
     with watch.stage("head"):
         head = means.engine.fit(data.prepared, data.trained, data.groups, settings)
     frozen = places = refinement = None
@@ -258,7 +159,7 @@ def _train(listed: Source, settings: Settings, name: str, means: _Means) -> Trai
             backbone, rows, settings, means.device, data.prepared.workspace, watch, means.progress
         )
         extractor = Extractor(refinement.pack, refinement.card, resize)
-        data = _refeatured(data, listed, settings, extractor, means)
+        data = with_refined_features(data, listed, settings, extractor, means)
         head = _refined_head(refinement, data, settings, watch)
     with watch.stage("evaluate"):
         # The file is what is evaluated; what came out can be written into it only afterwards.
@@ -284,39 +185,8 @@ def _train(listed: Source, settings: Settings, name: str, means: _Means) -> Trai
     )
 
 
-def _settled(
-    listed: Source, settings: Settings, backbone: Backbone, means: _Means, device: Device
-) -> Settings:
-    """The settings with what the images and the device decide; the images are inspected."""
-    inspected = prepare(listed, settings, means.watch, means.progress, None)
-    _, split = split_catalog(listed, inspected.catalog, settings)
-    inspected.store.close(inspected.catalog, split)
-    return settled(settings, backbone, rows_of(inspected.catalog, split, "train"), device)
-
-
-def _prepared(listed: Source, settings: Settings, extractor: Extractor, means: _Means) -> _Data:
-    """Features of all images, and which of them train."""
-    prepared = means.engine.prepare(listed, settings, means.watch, means.progress, extractor)
-    with means.watch.stage("split"):
-        duplicates, split = split_catalog(listed, prepared.catalog, settings)
-        prepared.store.close(prepared.catalog, split)
-    trained, tested = (rows_of(prepared.catalog, split, side) for side in ("train", "test"))
-    groups = groups_of(trained, duplicates, split)
-    return _Data(prepared, duplicates, split, trained, tested, groups)
-
-
-def _refeatured(
-    data: _Data, listed: Source, settings: Settings, extractor: Extractor, means: _Means
-) -> _Data:
-    """The same images with the features of the refined network, as far as they are needed."""
-    wanted = [*data.trained, *data.tested] if settings.classifier == "svm-dnn" else data.tested
-    source = listed.of(row.entry for row in wanted)
-    found = prepare(source, settings, means.watch, means.progress, extractor)
-    return replace(data, prepared=replace(data.prepared, cache=found.cache))
-
-
 def _refined_head(
-    refinement: Refinement, data: _Data, settings: Settings, watch: Stopwatch
+    refinement: Refinement, data: TrainingData, settings: Settings, watch: Stopwatch
 ) -> Head:
     """The network's own last layer, or an SVM on its features."""
     if settings.classifier != "svm-dnn":
@@ -328,13 +198,15 @@ def _refined_head(
         return fit_rows(features, data.trained, data.groups, settings, settings.head, held)
 
 
-def _tested(extractor: Extractor, head: Head, settings: Settings, data: _Data) -> Predictions:
+def _tested(
+    extractor: Extractor, head: Head, settings: Settings, data: TrainingData
+) -> Predictions:
     """What a classifier with this head says of the test images."""
     classifier = _compose(extractor, head, settings, data.trained)
     return predict_rows(classifier, data.prepared, data.tested)
 
 
-def _evaluated(predictions: Predictions, settings: Settings, data: _Data) -> Evaluation:
+def _evaluated(predictions: Predictions, settings: Settings, data: TrainingData) -> Evaluation:
     evaluation = evaluate_predictions(predictions, seed=settings.seed)
     if data.split.blocks is not None:
         # Images of a block are right or wrong together: they say less than as many strewn ones.
@@ -344,15 +216,11 @@ def _evaluated(predictions: Predictions, settings: Settings, data: _Data) -> Eva
 
 
 def _accuracy_by_image(
-    data: _Data, extractor: Extractor, settings: Settings, engine: Engine
+    data: TrainingData, extractor: Extractor, settings: Settings, engine: Engine
 ) -> Estimate:
     """The accuracy that a split by image would have shown, with the same share and seed."""
-    catalog, copies = data.prepared.catalog, data.duplicates
-    split = split_by_image(catalog, copies, test_share=settings.test_share, seed=settings.seed)
-    trained, tested = (rows_of(catalog, split, side) for side in ("train", "test"))
-    groups = groups_of(trained, copies, split)
-    dealt = replace(data, split=split, trained=trained, tested=tested, groups=groups)
-    head = engine.fit(data.prepared, trained, groups, settings)
+    dealt = data.dealt_by_image(settings)
+    head = engine.fit(dealt.prepared, dealt.trained, dealt.groups, settings)
     found = _tested(extractor, head, settings, dealt)
     return wilson(int(found.right.sum()), len(found.right))
 
@@ -364,37 +232,6 @@ def _by_blocks(
     names, block = np.unique([blocks.of_image[row.facts.id] for row in rows], return_inverse=True)
     hits = np.bincount(block, weights=predictions.right, minlength=len(names)).astype(np.int64)
     return clustered(hits, np.bincount(block), rng=np.random.default_rng(settings.seed))
-
-
-def fit_rows(
-    features: NDArray[np.float32],
-    rows: Sequence[ImageRow],
-    groups: Sequence[int],
-    settings: Settings,
-    kind: HeadKind,
-    held_out: NDArray[np.bool_] | None = None,
-) -> Head:
-    """A head on the features (n, d) of n images, as the settings want it; see `heads.fit_head`."""
-    from foveate.heads import fit_head  # brings scikit-learn, which no other verb needs
-
-    return fit_head(
-        features,
-        [str(row.entry.label) for row in rows],
-        kind=kind,
-        c_grid=settings.c,
-        class_weight=None if settings.class_weight == "none" else settings.class_weight,
-        folds=settings.folds,
-        trees=settings.trees,
-        seed=settings.seed,
-        groups=groups,
-        held_out=held_out,
-    )
-
-
-def rows_of(catalog: Catalog, split: Split, wanted: Side) -> list[ImageRow]:
-    """The labelled images of a side."""
-    sides = split.sides()
-    return [row for row in catalog.labelled if sides.get(row.facts.id) == wanted]
 
 
 def _compose(

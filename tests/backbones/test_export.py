@@ -14,19 +14,19 @@ timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
 safetensors_torch = pytest.importorskip("safetensors.torch")
 
-from foveate.backbones import add_backbone, find_backbone  # noqa: E402
-from foveate.backbones.add import export_proven  # noqa: E402
-from foveate.backbones.export import export_onnx  # noqa: E402
-from foveate.backbones.exportable import AdaptiveAverage  # noqa: E402
-from foveate.backbones.names import parse_name  # noqa: E402
-from foveate.backbones.network import build_network, load_pretrained  # noqa: E402
-from foveate.backbones.proof import draw_images, prove  # noqa: E402
-from foveate.backbones.registry import PACKAGED  # noqa: E402
-from foveate.backbones.weights import bundled_weights, read_weights  # noqa: E402
-from foveate.cli import run  # noqa: E402
-from foveate.errors import BackboneError  # noqa: E402
-from foveate.runtime import open_network  # noqa: E402
-from foveate.runtime.onnxruntime import open_session  # noqa: E402
+from foveate.backbones import add_backbone, find_backbone
+from foveate.backbones.add import export_proven
+from foveate.backbones.export import export_onnx
+from foveate.backbones.exportable import AdaptiveAverage
+from foveate.backbones.names import parse_name
+from foveate.backbones.network import build_network, load_pretrained
+from foveate.backbones.proof import draw_images, prove
+from foveate.backbones.registry import PACKAGED
+from foveate.backbones.weights import bundled_weights, read_weights
+from foveate.cli import run
+from foveate.errors import BackboneError
+from foveate.runtime import open_network
+from foveate.runtime.onnxruntime import open_session
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # of the libraries' own
 

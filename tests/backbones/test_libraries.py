@@ -11,16 +11,16 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
 
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor, nn
 
-from foveate.backbones import find_backbone  # noqa: E402
-from foveate.backbones.libraries import draft, leave_nothing_out  # noqa: E402
-from foveate.backbones.names import parse_name  # noqa: E402
-from foveate.backbones.network import build_network, load_pretrained  # noqa: E402
-from foveate.backbones.proof import draw_images  # noqa: E402
-from foveate.cli import run  # noqa: E402
-from foveate.errors import BackboneError  # noqa: E402
-from foveate.finetune.fused import freeze_norms  # noqa: E402
+from foveate.backbones import find_backbone
+from foveate.backbones.libraries import draft, leave_nothing_out
+from foveate.backbones.names import parse_name
+from foveate.backbones.network import build_network, load_pretrained
+from foveate.backbones.proof import draw_images
+from foveate.cli import run
+from foveate.errors import BackboneError
+from foveate.finetune.fused import freeze_norms
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # of the libraries' own
 

@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from benchmarks import gpu  # noqa: E402
-from foveate.finetune.batches import Batch  # noqa: E402
-from foveate.finetune.gradients import Gradients  # noqa: E402
+from benchmarks import gpu
+from foveate.finetune.batches import Batch
+from foveate.finetune.gradients import Gradients
 
 
 def test_both_loops_train(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from foveate.finetune.batches import Loader  # noqa: E402
-from foveate.finetune.device import Device  # noqa: E402
-from foveate.finetune.samples import Samples  # noqa: E402
-from foveate.settings import Settings  # noqa: E402
+from foveate.finetune.batches import Loader
+from foveate.finetune.device import Device
+from foveate.finetune.samples import Samples
+from foveate.settings import Settings
 
 SIDE = 8
 

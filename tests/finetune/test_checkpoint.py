@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from foveate.finetune import checkpoint as module  # noqa: E402
-from foveate.finetune.checkpoint import FORMAT, Checkpoint, TrainingState  # noqa: E402
+from foveate.finetune import checkpoint as module
+from foveate.finetune.checkpoint import FORMAT, Checkpoint, TrainingState
 
 
 class Training:

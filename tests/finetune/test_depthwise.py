@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from torch.nn import functional  # noqa: E402
+from torch.nn import functional
 
-from foveate.finetune.depthwise import depthwise  # noqa: E402
+from foveate.finetune.depthwise import depthwise
 
 
 @pytest.mark.parametrize("side", [1, 3, 5, 7])

@@ -5,8 +5,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from foveate.errors import SettingsError  # noqa: E402
-from foveate.finetune.device import (  # noqa: E402
+from foveate.errors import SettingsError
+from foveate.finetune.device import (
     Device,
     enough_memory,
     halved,

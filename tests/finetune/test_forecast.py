@@ -11,13 +11,13 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from foveate.finetune import forecast  # noqa: E402
-from foveate.finetune.batches import Loader  # noqa: E402
-from foveate.finetune.device import Device  # noqa: E402
-from foveate.finetune.forecast import FORWARD, Forecast  # noqa: E402
-from foveate.finetune.samples import Samples  # noqa: E402
-from foveate.finetune.task import Task  # noqa: E402
-from foveate.settings import Settings  # noqa: E402
+from foveate.finetune import forecast
+from foveate.finetune.batches import Loader
+from foveate.finetune.device import Device
+from foveate.finetune.forecast import FORWARD, Forecast
+from foveate.finetune.samples import Samples
+from foveate.finetune.task import Task
+from foveate.settings import Settings
 
 EPOCHS, LEARNING = 40, 0.5
 """Passes, and seconds an image."""

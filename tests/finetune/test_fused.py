@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 timm = pytest.importorskip("timm", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor, nn
 
-from foveate.finetune.fused import freeze_norms, fused  # noqa: E402
+from foveate.finetune.fused import freeze_norms, fused
 
 
 class Twice(nn.Module):

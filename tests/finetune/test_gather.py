@@ -11,9 +11,8 @@ import pytest
 
 from foveate.catalog import read_source
 from foveate.files import digest
-from foveate.finetune.gather import deal, gather
+from foveate.finetune.gather import TrainingRows, deal, gather
 from foveate.image import Resize, open_image
-from foveate.refinement import TrainingRows
 from foveate.settings import Settings
 
 

@@ -18,15 +18,15 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from foveate.backbones.names import parse_name  # noqa: E402
-from foveate.backbones.network import build_network  # noqa: E402
-from foveate.finetune.batches import Loader  # noqa: E402
-from foveate.finetune.device import Device, open_device  # noqa: E402
-from foveate.finetune.fused import freeze_norms  # noqa: E402
-from foveate.finetune.gradients import Gradients  # noqa: E402
-from foveate.finetune.learner import Learner  # noqa: E402
-from foveate.finetune.samples import Samples  # noqa: E402
-from foveate.settings import Settings  # noqa: E402
+from foveate.backbones.names import parse_name
+from foveate.backbones.network import build_network
+from foveate.finetune.batches import Loader
+from foveate.finetune.device import Device, open_device
+from foveate.finetune.fused import freeze_norms
+from foveate.finetune.gradients import Gradients
+from foveate.finetune.learner import Learner
+from foveate.finetune.samples import Samples
+from foveate.settings import Settings
 
 BATCH, STEPS = 5, 3
 """Of eleven images: two steps of five, which two processes share unevenly, and one of one image,

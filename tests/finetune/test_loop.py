@@ -14,21 +14,21 @@ torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from torch import Tensor  # noqa: E402
+from torch import Tensor
 
-from foveate.backbones.names import parse_name  # noqa: E402
-from foveate.backbones.network import build_network  # noqa: E402
-from foveate.errors import SettingsError  # noqa: E402
-from foveate.finetune import judging, loop  # noqa: E402
-from foveate.finetune.batches import Batch, Loader  # noqa: E402
-from foveate.finetune.checkpoint import Checkpoint  # noqa: E402
-from foveate.finetune.device import Device  # noqa: E402
-from foveate.finetune.gradients import Gradients  # noqa: E402
-from foveate.finetune.learner import Learner  # noqa: E402
-from foveate.finetune.loop import Refined, learn  # noqa: E402
-from foveate.finetune.samples import Samples  # noqa: E402
-from foveate.finetune.task import Task  # noqa: E402
-from foveate.settings import Settings  # noqa: E402
+from foveate.backbones.names import parse_name
+from foveate.backbones.network import build_network
+from foveate.errors import SettingsError
+from foveate.finetune import judging, loop
+from foveate.finetune.batches import Batch, Loader
+from foveate.finetune.checkpoint import Checkpoint
+from foveate.finetune.device import Device
+from foveate.finetune.gradients import Gradients
+from foveate.finetune.learner import Learner
+from foveate.finetune.loop import Refined, learn
+from foveate.finetune.samples import Samples
+from foveate.finetune.task import Task
+from foveate.settings import Settings
 
 CPU = Device(torch.device("cpu"), bfloat16=False)
 QUICK = {

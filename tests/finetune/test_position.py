@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.finetune import position
 from foveate.finetune.position import Position, find_position
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -42,5 +41,5 @@ def test_what_torchrun_says(
 def test_threads_are_shared(
     monkeypatch: pytest.MonkeyPatch, workers: int, processes: int, threads: int
 ) -> None:
-    monkeypatch.setattr(position, "usable_cores", lambda: 6)
+    monkeypatch.setattr("foveate.runtime.usable_cores", lambda: 6)
     assert Position(local_count=processes).threads(workers) == threads

@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytestmark = pytest.mark.slow
 
-from foveate.finetune.plan import Views  # noqa: E402
-from foveate.finetune.views import GREY, mix, render, side_of_views  # noqa: E402
+from foveate.finetune.plan import Views
+from foveate.finetune.views import GREY, mix, render, side_of_views
 
 
 def views(n: int = 1, **changes: object) -> Views:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foveate.catalog.inspect import Facts
-from foveate.catalog.source import Entry
+from foveate.catalog.source import Entry, Side
 from foveate.catalog.split import Split
 from foveate.errors import Reason
 from foveate.files import atomic_write, printable
@@ -54,6 +54,11 @@ class Catalog:
     def labelled(self) -> tuple[ImageRow, ...]:
         """Usable rows with a label."""
         return tuple(row for row in self.usable if row.entry.label is not None)
+
+    def of_side(self, split: Split, side: Side) -> list[ImageRow]:
+        """Labelled rows that a split puts on a side."""
+        sides = split.sides()
+        return [row for row in self.labelled if sides.get(row.facts.id) == side]
 
     def label_counts(self) -> Counter[str]:
         """How many usable images each label has."""

@@ -39,9 +39,9 @@ from foveate.cli.failures import (
     kind_of,
     says_that_others_are_gone,
 )
-from foveate.cli.rank import is_helper
 from foveate.cli.together import until_the_first_is_done
 from foveate.errors import FoveateError
+from foveate.finetune.position import is_helper
 
 app = typer.Typer(
     name="foveate",

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from foveate.cli.rank import is_helper, is_one_of_many
 from foveate.errors import FoveateError
+from foveate.finetune.position import is_helper, is_one_of_many
 
 STARTED = "FOVEATE_STARTED"
 """Set where foveate itself, not the user's torchrun, started the process and speaks for it."""

@@ -11,6 +11,7 @@ from foveate.cli.console import remark
 from foveate.cli.torchrun import hushed, run_processes
 from foveate.errors import SettingsError
 from foveate.files import digest
+from foveate.finetune.position import share_of_threads
 
 if TYPE_CHECKING:
     from foveate.settings import Settings
@@ -86,12 +87,10 @@ def threads_of_each(count: int, settings: Settings) -> int:
     PyTorch's own choice under torchrun is a single one. What the user says counts more: --workers,
     then OMP_NUM_THREADS.
     """
-    from foveate.runtime import usable_cores
-
     said = os.environ.get("OMP_NUM_THREADS", "")
     if not settings.workers and said.isdigit() and int(said):
         return int(said)
-    return max((settings.workers or usable_cores()) // count, 1)
+    return share_of_threads(settings.workers, count)
 
 
 def _check(count: int, device: str) -> None:

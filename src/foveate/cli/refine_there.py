@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from foveate import files
 from foveate.cli.console import ProgressBar, remark
-from foveate.cli.rank import is_helper
 from foveate.cli.shared import name_refused, print_training
 from foveate.errors import FoveateError
+from foveate.finetune.position import is_helper
 from foveate.spark.refining import OURS
 
 if TYPE_CHECKING:

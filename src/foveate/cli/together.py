@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from foveate.cli.failures import GONE, STOPPED, Cause, hand_over
-from foveate.cli.rank import is_helper
+from foveate.finetune.position import is_helper
 
 SECONDS_TO_CONNECT = 30
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -13,7 +13,6 @@ import typer
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark
 from foveate.cli.processes import run_machines, run_many
-from foveate.cli.rank import is_helper, is_one_of_many
 from foveate.cli.shared import (
     also_known,
     check_can_write,
@@ -25,12 +24,14 @@ from foveate.cli.shared import (
 )
 from foveate.errors import SettingsError
 from foveate.files import is_url, write_anywhere
+from foveate.finetune.position import is_helper, is_one_of_many
 
 if TYPE_CHECKING:
+    from foveate.engine import Engine
     from foveate.history import Outcome
     from foveate.settings import Settings
     from foveate.targets import Target
-    from foveate.training import Engine, Training
+    from foveate.training import Training
 
 
 def train(
@@ -252,7 +253,7 @@ def _show(task: _Task, training: Training, written: _Written) -> None:
 def _engine(cluster: Target | None) -> Iterator[Engine]:
     """What computes features and fits heads."""
     if cluster is None:
-        from foveate.training import HERE
+        from foveate.engine import HERE
 
         yield HERE
     else:

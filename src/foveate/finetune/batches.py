@@ -34,7 +34,6 @@ class Batch:
         kept: (m, d) float32, what dropout multiplies the features by.
         counts: (m,) float32, 0 for an image that is there only because each process needs one.
         whole: n, images of the step in all processes.
-        seed: of what the network itself leaves out.
     """
 
     inputs: Tensor
@@ -46,7 +45,6 @@ class Batch:
     kept: Tensor
     counts: Tensor
     whole: int
-    seed: int
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -145,7 +143,6 @@ class Loader:
             kept=kept[mine] / (1 - settings.dropout),
             counts=torch.from_numpy(counts),
             whole=len(rows),
-            seed=plan.seed,
         )
         return batch.pinned() if self._device.torch.type == "cuda" else batch
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.catalog import ImageRow
 from foveate.finetune.plan import hold_out
 from foveate.finetune.samples import Pixels, Samples, decode_once
 from foveate.image import Resize
 from foveate.preparation import Progress, limits_of
 from foveate.settings import Settings
 
-if TYPE_CHECKING:
-    from foveate.refinement import TrainingRows
-
 MOST_PIXELS = 16 * 10**9
 """Bytes of decoded images kept on disk, at most; of more, each is decoded anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """The training images of a split.
+
+    Attributes:
+        rows: (n,) of the catalog.
+        groups: (n,) copies of each other have equal numbers.
+        features: (n, d) by the frozen backbone.
+    """
+
+    rows: Sequence[ImageRow]
+    groups: NDArray[np.intp]
+    features: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

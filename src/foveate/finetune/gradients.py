@@ -65,7 +65,6 @@ class Gradients:
 
     def _accumulate(self, batch: Batch) -> Tensor:
         self.learner.zero_grad()
-        torch.manual_seed(batch.seed + self.device.rank)
         total = torch.zeros((), device=self.device.torch)
         for start in range(0, len(batch), self.minibatch):
             part = slice(start, start + self.minibatch)

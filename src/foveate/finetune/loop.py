@@ -155,17 +155,14 @@ def learn(
 
 @contextmanager
 def _in_training(task: Task) -> Iterator[None]:
-    """Within, the network is made to learn: normalisation frozen, memory kept, draws its own."""
-    network, device = task.learner.network, task.device.torch
+    """Within, the network is made to learn: fused, its normalisation frozen, its memory kept."""
+    network = task.learner.network
     with ExitStack() as stack:
-        # What a network itself leaves out is drawn from the seed of the step; others keep theirs.
-        gpus = [device] if device.type == "cuda" else []
-        stack.enter_context(torch.random.fork_rng(gpus))
         stack.enter_context(kept_memory())
         if network is not None:
             first = torch.from_numpy(task.samples.train[np.arange(1)])
             example = centre(first, task.settings.resolution)
-            stack.enter_context(fused(network, example.to(device)))
+            stack.enter_context(fused(network, example.to(task.device.torch)))
         freeze_norms(task.learner)
         yield
 

@@ -91,7 +91,7 @@ class BatchPlan:
         views: how each is shown; None: as the finished classifier will see it.
         partner: (n,) position in the batch of the image that is mixed in.
         share: (n,) float32, how much of the image itself stays; 1 where nothing is mixed in.
-        seed: of what is drawn later: what dropout and the network itself leave out.
+        seed: of what dropout leaves out, which is drawn later.
     """
 
     rows: NDArray[np.intp]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from foveate.runtime import usable_cores
-
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -25,8 +23,8 @@ class Position:
     local_count: int = 1
 
     def threads(self, workers: int) -> int:
-        """This process's part of the threads of a machine; 0 workers: one a core."""
-        return max((workers or usable_cores()) // self.local_count, 1)
+        """This process's part of the threads of a machine; see `share_of_threads`."""
+        return share_of_threads(workers, self.local_count)
 
 
 def find_position() -> Position:
@@ -34,10 +32,27 @@ def find_position() -> Position:
 
     A rank alone says nothing: some schedulers set `RANK` in jobs of a single process.
     """
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+    if not is_one_of_many():
         return Position()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     defaults = ("0", "1", "0", "1")
     return Position(
         *(int(os.environ.get(name, default)) for name, default in zip(names, defaults, strict=True))
     )
+
+
+def is_one_of_many() -> bool:
+    """Whether torchrun started this process, be it as the only one."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def is_helper() -> bool:
+    """Whether another process does the talking and the writing."""
+    return find_position().rank > 0
+
+
+def share_of_threads(workers: int, processes: int) -> int:
+    """Threads for one of so many processes of a machine; 0 workers: one a core, in all of them."""
+    from foveate.runtime import usable_cores
+
+    return max((workers or usable_cores()) // processes, 1)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.engine import fit_rows
 from foveate.settings import Settings
-from foveate.training import fit_rows
 from foveate.tuning.training_set import TrainingSet
 
 if TYPE_CHECKING:

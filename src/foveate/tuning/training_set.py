@@ -17,7 +17,6 @@ from foveate.errors import TooFewImages
 from foveate.files import digest
 from foveate.preparation import Progress, Stopwatch, prepare, split_catalog
 from foveate.settings import Settings
-from foveate.training import rows_of
 from foveate.tuning.subsets import nested_ranks
 
 # What a cross-validated accuracy depends on, beside the candidate and the images.
@@ -78,7 +77,7 @@ def read_training_set(
     inspected = prepare(listed, settings, watch, progress, None)
     duplicates, split = split_catalog(listed, inspected.catalog, settings)
     inspected.store.close(inspected.catalog, split)
-    rows = tuple(rows_of(inspected.catalog, split, "train"))
+    rows = tuple(inspected.catalog.of_side(split, "train"))
     groups = np.array(groups_of(rows, duplicates, split), np.intp)
     found = TrainingSet(
         listed, inspected.workspace, rows, groups, np.zeros(len(rows)), len(split.test)

@@ -1,0 +1,119 @@
+"""What a training works with, and on what: images with features, dealt to train and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from foveate.backbones import Backbone
+from foveate.catalog import Duplicates, ImageRow, Source, Split, groups_of, split_by_image
+from foveate.engine import Engine
+from foveate.finetune.choices import settled
+from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, prepare, split_catalog
+from foveate.settings import Settings
+
+if TYPE_CHECKING:
+    from foveate.finetune.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a training works with.
+
+    Attributes:
+        engine: where features are computed and heads are fitted.
+        watch: gets the seconds of each stage.
+        progress: told how far each stage is.
+        device: where networks are refined; None where none is.
+    """
+
+    engine: Engine
+    watch: Stopwatch
+    progress: Progress | None
+    device: Device | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Images with features, dealt to train and test.
+
+    Attributes:
+        prepared: source, catalog, features.
+        duplicates: which images are copies of each other.
+        split: which images train and which test.
+        trained: (n,) rows to train on.
+        tested: (m,) rows to test on.
+        groups: (n,) of `trained`; see `catalog.groups_of`.
+    """
+
+    prepared: Prepared
+    duplicates: Duplicates
+    split: Split
+    trained: list[ImageRow]
+    tested: list[ImageRow]
+    groups: list[int]
+
+    def dealt_by_image(self, settings: Settings) -> TrainingData:
+        """The same images as a split by image deals them, with the same share and seed."""
+        split = split_by_image(
+            self.prepared.catalog,
+            self.duplicates,
+            test_share=settings.test_share,
+            seed=settings.seed,
+        )
+        return _dealt(self.prepared, self.duplicates, split)
+
+
+def settle(listed: Source, settings: Settings, backbone: Backbone, means: Means) -> Settings:
+    """The settings with what the images and the device decide; the images are inspected.
+
+    Args:
+        listed: the images.
+        settings: see `finetune.choices.settled` for what they may leave open.
+        backbone: to refine.
+        means: with a device, or nothing is left open.
+    """
+    if means.device is None:
+        return settings
+    inspected = prepare(listed, settings, means.watch, means.progress, None)
+    _, split = split_catalog(listed, inspected.catalog, settings)
+    inspected.store.close(inspected.catalog, split)
+    return settled(settings, backbone, inspected.catalog.of_side(split, "train"), means.device)
+
+
+def prepare_data(
+    listed: Source, settings: Settings, extractor: Extractor, means: Means
+) -> TrainingData:
+    """Features of all images, and which of them train.
+
+    Args:
+        listed: the images.
+        settings: all of them.
+        extractor: what computes the features.
+        means: its watch gets the seconds of the stages of `prepare` and of "split".
+
+    Raises:
+        TooFewImages: a label has too few images to train and test on.
+    """
+    prepared = means.engine.prepare(listed, settings, means.watch, means.progress, extractor)
+    with means.watch.stage("split"):
+        duplicates, split = split_catalog(listed, prepared.catalog, settings)
+        prepared.store.close(prepared.catalog, split)
+    return _dealt(prepared, duplicates, split)
+
+
+def with_refined_features(
+    data: TrainingData, listed: Source, settings: Settings, extractor: Extractor, means: Means
+) -> TrainingData:
+    """The same images with the features of the refined network, as far as they are needed."""
+    wanted = [*data.trained, *data.tested] if settings.classifier == "svm-dnn" else data.tested
+    source = listed.of(row.entry for row in wanted)
+    found = prepare(source, settings, means.watch, means.progress, extractor)
+    return replace(data, prepared=replace(data.prepared, cache=found.cache))
+
+
+def _dealt(prepared: Prepared, duplicates: Duplicates, split: Split) -> TrainingData:
+    trained, tested = (prepared.catalog.of_side(split, side) for side in ("train", "test"))
+    return TrainingData(
+        prepared, duplicates, split, trained, tested, groups_of(trained, duplicates, split)
+    )
