@@ -25,7 +25,7 @@ from starlette.routing import Route
 pytest.importorskip("httpx")
 
 import foveate as fv
-from conftest import draw_pattern
+from conftest import draw_pattern, hear_ctrl_c
 from foveate.cli import images as shared
 from foveate.cli import run
 from foveate.serve.client import retrying
@@ -326,8 +326,7 @@ def test_ctrl_c_does_not_wait_for_a_silent_server(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # A shell that starts the tests in the background has Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hear_ctrl_c,
     ) as process:
         try:
             assert server.asked.wait(30)

@@ -267,7 +267,8 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 
 
 def test_it_stops_when_nothing_gets_better(samples: Samples) -> None:
-    found = trained(samples, epochs=30, patience=1, learning_rate=1e-9)
+    wrong = replace(samples, validation_codes=1 - samples.validation_codes)
+    found = trained(wrong, epochs=30, patience=1)  # the more it learns, the worse for them
     assert found.stopped_early
     assert len(found.epochs) < 30
     assert found.best == len(found.epochs) - 2
