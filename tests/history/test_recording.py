@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,7 @@ def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
         assert said in str(arrived(place, run.name).reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_is_killed_failed(place: Place, how: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -265,6 +267,7 @@ def test_a_project_that_moves_keeps_its_runs(tmp_path: Path) -> None:
     assert all(uri.startswith((new / "runs").as_uri()) for uri in places)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: Place) -> None:
     # A port that nobody listens on: the connection is refused at once.
     down = place_in(tmp_path, "http://127.0.0.1:9")
@@ -292,6 +295,23 @@ def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: Place) 
     assert sent
     assert waiting(up.outbox) == []
     assert [r.name for r in list_runs(place) if r.name == run.name] == [run.name]
+
+
+def test_sending_waits_for_who_is_sending(tmp_path: Path) -> None:
+    nobody = place_in(tmp_path, "http://127.0.0.1:9")
+    entry = Entry(nobody.outbox / ("ab" * 16))
+    entry.folder.mkdir(parents=True)
+    entry.write(Record("ab" * 16, "train", "mine", "photos", 1.0, status="finished", ended=2.0))
+    lock = entry.lock()
+    lock.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(recorder_process.send_all, nobody, patience=30)
+        with pytest.raises(TimeoutError):
+            sent.result(0.3)
+        entry.delete()
+        lock.release()
+        assert sent.result(30)
+    assert [file.name for file in nobody.outbox.iterdir()] == ["sweep.lock"]
 
 
 @pytest.mark.slow

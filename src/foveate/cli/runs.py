@@ -26,6 +26,9 @@ Project = Annotated[
         show_default=False,
     ),
 ]
+SECONDS_TO_WAIT = 60.0
+"""For another command that is just sending the same runs."""
+
 RunArgument = Annotated[
     str,
     typer.Argument(
@@ -171,7 +174,7 @@ def send(
 
     place = _place(project)
     before = len(unsent_runs(place))
-    arrived = send_all(place)
+    arrived = send_all(place, patience=SECONDS_TO_WAIT)
     left = unsent_runs(place)
     if as_json:
         print_json({"sent": before - len(left), "left": len(left)})
@@ -188,6 +191,7 @@ def ui(
     _debug: options.Debug = False,
 ) -> None:
     """Open MLflow's own page about the runs."""
+    import os
     import subprocess
     import sys
     from importlib.util import find_spec
@@ -207,8 +211,11 @@ def ui(
         raise HistoryError(f"No runs on record in {place.folder} yet.")
     print(f"MLflow's page: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", place.uri]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own words
+    command += ["--backend-store-uri", place.uri, "--workers", "1"]
+    # Its jobs (evaluations of prompts and the like) are eight more processes that nobody here uses.
+    wanted = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    ended = subprocess.run(command, check=False, env=wanted | os.environ)  # noqa: S603 - our words
+    raise typer.Exit(ended.returncode)
 
 
 _SHOWN = {"name", "status", "source", "classifier", "backbone", "resolution", "accuracy", "seconds"}

@@ -35,8 +35,12 @@ def main(arguments: list[str]) -> int:
     return 0 if send_all(place) else 1
 
 
-def send_all(place: Place) -> bool:
-    """Send every run in the outbox that nobody works on.
+def send_all(place: Place, *, patience: float = 0.0) -> bool:
+    """Send every run in the outbox that is over.
+
+    Args:
+        place: where to.
+        patience: seconds to wait for another process that is sending, too.
 
     Returns:
         Whether all of them arrived.
@@ -50,13 +54,13 @@ def send_all(place: Place) -> bool:
         return True
     lock = FileLock(place.outbox / "sweep.lock", mode=0o666)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except OSError:
         return False  # somebody is at it
     try:
         arrived = True
         for entry in entries:
-            if not _send(place, entry):
+            if not _send(place, entry, patience=patience):
                 arrived = False
                 if not tracking.answers(place):  # nor will it take the others
                     break
@@ -76,16 +80,21 @@ def _announce(place: Place, entry: Entry) -> None:
         tracking.begin(client, place, record)
 
 
-def _send(place: Place, entry: Entry, ended: float | None = None) -> bool:
+def _send(place: Place, entry: Entry, ended: float | None = None, *, patience: float = 0.0) -> bool:
     """Send a run, unless somebody works on it; False where it was not taken."""
     from foveate.history import tracking
 
+    seen = entry.read()
+    is_over = seen is not None and seen.status != "running"
     lock = entry.lock()
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience if is_over else 0)
     except OSError:
         return True
     try:
+        if not entry.folder.exists():  # sent meanwhile, which leaves us with a lock of nothing
+            entry.delete()
+            return True
         record = entry.settle(ended)
         if record is None:
             return True
