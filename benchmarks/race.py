@@ -9,6 +9,7 @@ frozen SVM to compare with, and the export to one file that runs without PyTorch
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,29 +24,51 @@ from foveate.settings import Settings
 
 SOURCE = DATA / "fashion_texture"
 RESOLUTION, EPOCHS, MINIBATCH, SPLITS = 224, 5, 16, 5
-OTHERS = ("timm", "fastai")
+OURS, OTHERS = "foveate", ("timm", "fastai")
+ALL = (OURS, *OTHERS)
+
+
+@dataclass(slots=True)
+class Standing:
+    """How the race stands; by name, a number for each split.
+
+    Attributes:
+        accuracy: % of the test images.
+        seconds: of whole processes.
+        n_test: test images of a split.
+    """
+
+    accuracy: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ALL})
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ALL})
+    n_test: int = 0
 
 
 def main() -> Result:
     """Race on every split; who begins changes."""
-    accuracy: dict[str, list[float]] = {name: [] for name in ("foveate", *OTHERS)}
-    seconds: dict[str, list[float]] = {name: [] for name in accuracy}
-    n_test = 0
+    standing = Standing()
     for seed in range(SPLITS):
-        with scratch() as folder:
-            n_test = lay_out(folder, seed)
-            names = list(accuracy)
-            for name in names[seed % 3 :] + names[: seed % 3]:
-                right, took = (
-                    _ours(folder, seed) if name == "foveate" else _theirs(name, folder, seed)
-                )
-                accuracy[name].append(100 * right)
-                seconds[name].append(took)
-                print(f"split {seed}, {name}: {100 * right:.2f} %, {took:.0f} s", flush=True)
+        race(standing, seed)
+    return summarise(standing)
+
+
+def race(standing: Standing, seed: int) -> None:
+    """One split more."""
+    with scratch() as folder:
+        standing.n_test = lay_out(folder, seed)
+        for name in ALL[seed % 3 :] + ALL[: seed % 3]:
+            right, took = _ours(folder, seed) if name == OURS else _theirs(name, folder, seed)
+            standing.accuracy[name].append(100 * right)
+            standing.seconds[name].append(took)
+            print(f"split {seed}, {name}: {100 * right:.2f} %, {took:.0f} s", flush=True)
+
+
+def summarise(standing: Standing) -> Result:
+    """What the splits so far come to."""
+    accuracy, seconds, n_test = standing.accuracy, standing.seconds, standing.n_test
     bars = []
     for name in OTHERS:
-        more = float(np.mean(accuracy["foveate"]) - np.mean(accuracy[name]))
-        ratios = [a / b for a, b in zip(seconds["foveate"], seconds[name], strict=True)]
+        more = float(np.mean(accuracy[OURS]) - np.mean(accuracy[name]))
+        ratios = [a / b for a, b in zip(seconds[OURS], seconds[name], strict=True)]
         bars += [
             Bar(f"accuracy above that of {name}", more, "points", 0, at_least=True),
             Bar(f"wall time over that of {name}", median(ratios), "", 1, at_least=False),
@@ -54,8 +77,8 @@ def main() -> Result:
     return Result(
         "Refining, raced",
         [
-            f"{SOURCE.name}, {SPLITS} seeded splits of 75/25 ({n_test} test images each), "
-            f"EfficientNet-Lite0 with the same weights, {RESOLUTION} px, {EPOCHS} passes, "
+            f"{SOURCE.name}, {len(accuracy[OURS])} seeded splits of 75/25 ({n_test} test images "
+            f"each), EfficientNet-Lite0 with the same weights, {RESOLUTION} px, {EPOCHS} passes, "
             f"minibatches of {MINIBATCH}; {versions}. Whole processes, median of the ratios of "
             "each split.",
             f"foveate: `foveate train … --classifier dnn --resolution {RESOLUTION} --set "
