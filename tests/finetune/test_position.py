@@ -21,6 +21,7 @@ def _nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
         ({}, Position()),
         ({"RANK": "3"}, Position()),  # as some schedulers say of a process that is alone
         ({"WORLD_SIZE": "2"}, Position()),
+        ({"RANK": "", "WORLD_SIZE": ""}, Position()),
         ({"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, Position()),
         ({"RANK": "3", "WORLD_SIZE": "4"}, Position(3, 4)),
         (dict(zip(NAMES, "3412", strict=True)), Position(3, 4, 1, 2)),

@@ -212,7 +212,7 @@ def ui(
     print(f"MLflow's page: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", place.uri, "--workers", "1"]
-    # Its jobs (evaluations of prompts and the like) are eight more processes that nobody here uses.
+    # Its jobs (evaluations of prompts and the like) are many more processes that nobody here uses.
     wanted = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     ended = subprocess.run(command, check=False, env=wanted | os.environ)  # noqa: S603 - our words
     raise typer.Exit(ended.returncode)

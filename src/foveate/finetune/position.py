@@ -43,7 +43,7 @@ def find_position() -> Position:
 
 def is_one_of_many() -> bool:
     """Whether torchrun started this process, be it as the only one."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    return all(os.environ.get(name, "").isdecimal() for name in ("RANK", "WORLD_SIZE"))
 
 
 def is_helper() -> bool:
