@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isnan, log, sqrt
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -277,9 +277,9 @@ def test_ten_thousand_images_are_resampled_at_once() -> None:
     """2,000 resamples of 10,000 images: counts are drawn, not rows."""
     rng = np.random.default_rng(0)
     counts = np.full(100, 100)
-    started = perf_counter()
+    started = process_time()
     resampled_difference(counts // 20, counts // 30, counts, resamples=2000, rng=rng)
-    assert perf_counter() - started < 1
+    assert process_time() - started < 1
 
 
 @given(LABELS)

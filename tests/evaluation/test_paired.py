@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from random import Random
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -296,7 +296,7 @@ def test_ten_thousand_images_take_less_than_a_second() -> None:
     known = "".join(rng.choice(list("abcdefgh"), 10_000))
     said = ["".join(np.where(rng.random(10_000) < 0.9, list(known), "a")) for _ in range(2)]
     one, other = (answers(known, word, "abcdefgh") for word in said)
-    started = perf_counter()
+    started = process_time()
     found = paired(one, other, resamples=2000)
-    assert perf_counter() - started < 1
+    assert process_time() - started < 1
     assert len(found.disagreements) > 1000

@@ -101,10 +101,10 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_from_its_header(name: str) -> None:
     tracemalloc.start()
-    before = time.perf_counter()
+    before = time.process_time()
     try:
         assert reason(BOMBS[name]) is Reason.TOO_LARGE
-        assert time.perf_counter() - before < 0.5
+        assert time.process_time() - before < 0.5
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()

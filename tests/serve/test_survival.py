@@ -78,7 +78,7 @@ def test_a_full_line_is_told_at_once(tmp_path: Path, model_file: Path, image: by
             wait_until(lambda: "foveate_queue_images 2.0" in httpx.get(page).text)
             start = time.monotonic()
             refused = client.post("/predict", content=image)
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 2  # and not after the deadline
             assert (refused.status_code, refused.json()["reason"]) == (503, "queue_full")
             assert int(refused.headers["retry-after"]) >= 1
             late = [one.result() for one in waiting]
