@@ -216,9 +216,9 @@ class Problem:
         part = np.arange(m)
         return Sample(part, self.features[:m], self.codes[:m], part)
 
-    def fit_on_the_sample(self) -> Head:
+    def fit_on_the_sample(self, kind: str) -> Head:
         names = np.array(self.labels)[self.sample.codes]
-        return fit_head(self.sample.features, names, kind="svm", c_grid=[1.0])
+        return fit_head(self.sample.features, names, kind=kind, c_grid=[1.0])
 
     def data(self) -> DataFrame:
         table = pa.table(
@@ -258,18 +258,31 @@ def assert_the_file_says_the_same(problem: Problem, fit: SparkFit) -> None:
 @pytest.mark.parametrize("n_labels", [2, 3])
 def test_logistic_regression_is_the_local_one(session: SparkSession, n_labels: int) -> None:
     problem = Problem(session, n_labels)
-    fit = problem.fit(classifier="logistic", c=[0.1, 1.0])
+    from_all = problem.fit(classifier="logistic", c=[0.1, 1.0])
+    assert from_all.head.search
+    assert from_all.head.c in (0.1, 1.0)
+    problem.sample = problem.sample_of(ROWS // 2)  # so that there is a way to go from it
+    fit = problem.fit(classifier="logistic", c=[1.0])
     assert_the_file_says_the_same(problem, fit)
-    assert fit.head.search
-    assert fit.head.c in (0.1, 1.0)
-    local = LogisticRegression(fit.head.c, class_weight={0: 2.0}, tol=1e-8)
+    local = LogisticRegression(1.0, class_weight={0: 2.0}, tol=1e-8)
     local.fit(unit_rows(problem.features), problem.codes)
-    at_one = Head("logistic", problem.labels, fit.head.c, fit.head.estimator, 1.0, (), None)
-    np.testing.assert_allclose(
-        at_one.probabilities(problem.features),
-        local.predict_proba(unit_rows(problem.features)),
-        atol=1e-3,
-    )
+    expected = local.predict_proba(unit_rows(problem.features))
+
+    def error(head: Head) -> float:
+        at_one = Head("logistic", problem.labels, 1.0, head.estimator, 1.0, (), None)
+        return float(np.abs(at_one.probabilities(problem.features) - expected).max())
+
+    assert error(fit.head) < 1e-3
+    assert error(problem.fit_on_the_sample("logistic")) > 0.01, "the sample alone would have done"
+
+
+@pytest.mark.slow
+def test_logistic_regression_begins_at_the_minimum_of_the_sample(session: SparkSession) -> None:
+    problem = Problem(session, 3)
+    problem.weights[:] = 1  # as those of the sample
+    fit = problem.fit(classifier="logistic", c=[1.0])
+    first, *_, last = fit.model.summary.objectiveHistory
+    assert first == pytest.approx(last, rel=1e-4), "at zero it is the logarithm of 3"
 
 
 @pytest.mark.slow
@@ -284,7 +297,7 @@ def test_the_svm_is_the_local_one(session: SparkSession, n_labels: int) -> None:
     scores = unit_rows(problem.features) @ local.coef_.T + local.intercept_
     found = fit.head.scores(problem.features)[:, -1]
     np.testing.assert_allclose(found, scores[:, -1], atol=0.02)
-    alone = problem.fit_on_the_sample().scores(problem.features)[:, -1]
+    alone = problem.fit_on_the_sample("svm").scores(problem.features)[:, -1]
     assert np.abs(alone - scores[:, -1]).max() > 0.05, "the sample alone would have done"
 
 
