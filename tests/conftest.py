@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from pathlib import Path
 
@@ -17,6 +18,12 @@ settings.register_profile("foveate", deadline=None)
 settings.load_profile("foveate")
 
 LABELS = ("checks", "dots", "stripes")
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded and collected stays; to look through it for garbage again and again is slow."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

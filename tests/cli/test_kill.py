@@ -53,14 +53,13 @@ def measures(result: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_training_goes_on(many: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_killed_training_goes_on(many: Path, tmp_path: Path) -> None:
     calm = start(many, tmp_path / "calm.onnx", tmp_path / "calm")
     expected = json.loads(calm.communicate()[0])
 
     cache = tmp_path / "killed"
     ends = []
-    for _ in range(3):
+    for how in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL):
         process = start(many, tmp_path / "m.onnx", cache)
         features = cache / "features"
         before = len(list(features.rglob("*.parquet")))
@@ -71,16 +70,15 @@ def test_killed_training_goes_on(many: Path, tmp_path: Path, how: signal.Signals
             time.sleep(0.05)
         process.send_signal(how)
         process.communicate(timeout=60)
-        assert process.returncode in (-how, 130, 0)
         ends.append(process.returncode)
-    assert any(ends)
+        assert not list(cache.rglob("*.part")) or how is signal.SIGKILL
+    assert {130, -signal.SIGKILL} <= set(ends) <= {130, -signal.SIGKILL, 0}
     last = start(many, tmp_path / "m.onnx", cache)
     result = json.loads(last.communicate()[0])
     assert last.returncode == 0
     assert result["images_computed"] < 3 * COUNT
     assert measures(result) == measures(expected)
     assert (tmp_path / "m.onnx").read_bytes() == (tmp_path / "calm.onnx").read_bytes()
-    assert not list(cache.rglob("*.part")) or how is signal.SIGKILL
 
 
 REFINED = ("--classifier", "dnn", "--resolution", "64", "--device", "cpu", "--epochs", "2")

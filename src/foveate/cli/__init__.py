@@ -42,6 +42,7 @@ from foveate.cli.failures import (
 from foveate.cli.together import until_the_first_is_done
 from foveate.errors import FoveateError
 from foveate.finetune.position import is_helper
+from foveate.garbage import collect_seldom
 
 app = typer.Typer(
     name="foveate",
@@ -86,6 +87,7 @@ def _version(
 
 def main() -> None:
     """Run the command line and exit."""
+    collect_seldom()
     sys.exit(until_the_first_is_done(lambda: run(sys.argv[1:])))
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from foveate.files import write_bytes
+from foveate.garbage import collect_seldom
 from foveate.history.outbox import Entry, waiting
 from foveate.history.place import Place
 from foveate.history.secrets import without_secrets
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
         arguments: folder of the place, whose tracking URI and experiment are in the environment
             by MLflow's own names; the run's folder in the outbox, or nothing to send what waits.
     """
+    collect_seldom()
     folder, *runs = arguments
     uri, experiment = (os.environ[f"MLFLOW_{name}"] for name in ("TRACKING_URI", "EXPERIMENT_NAME"))
     place = Place(Path(folder), uri, experiment)
