@@ -21,7 +21,7 @@ LABELS = ("checks", "dots", "stripes")
 
 
 def pytest_collection_finish() -> None:
-    """What was loaded and collected stays; to look through it for garbage again and again is slow."""
+    """What was loaded stays; to look through it for garbage again and again is slow."""
     gc.collect()
     gc.freeze()
 
