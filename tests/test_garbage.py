@@ -8,8 +8,7 @@ import sys
 import pytest
 
 AT_THE_END = (
-    "import atexit, gc, sys\n"
-    "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+    "import atexit, gc, sys\natexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
 )
 
 
