@@ -102,17 +102,22 @@ def _move_along(place: Place) -> None:
 
 def begin(client: MlflowClient, place: Place, record: Record) -> str:
     """MLflow's id of the run with this record; made where it is not there yet."""
+    from filelock import FileLock
+
     experiment = _experiment(client, place)
-    found = client.search_runs([experiment], f"tags.`{ID}` = '{record.id}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    made = client.create_run(
-        experiment,
-        start_time=_milliseconds(record.started),
-        run_name=record.name,
-        tags={ID: record.id, KIND: record.kind, SOURCE: _short(record.source)},
-    )
-    return str(made.info.run_id)
+    place.outbox.mkdir(parents=True, exist_ok=True)
+    # One process may announce a run that another, which finds it finished, is about to send.
+    with FileLock(place.outbox / "begin.lock", mode=0o666):
+        found = _ids(client, experiment, record)
+        if found:
+            return found[0]
+        made = client.create_run(
+            experiment,
+            start_time=_milliseconds(record.started),
+            run_name=record.name,
+            tags={ID: record.id, KIND: record.kind, SOURCE: _short(record.source)},
+        )
+        return str(made.info.run_id)
 
 
 def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) -> None:
@@ -146,6 +151,10 @@ def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) ->
             client.log_artifacts(run_id, str(artifacts))
     # Last: a run that says it is finished has everything.
     client.set_terminated(run_id, _STATUS[record.status], _milliseconds(ended))
+    # A server that was too slow to say that it had made the run has been asked for another one.
+    for double in _ids(client, _experiment(client, place), record):
+        if double != run_id:
+            client.delete_run(double)
 
 
 def answers(place: Place) -> bool:
@@ -191,6 +200,12 @@ def _experiment(client: MlflowClient, place: Place) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
+
+
+def _ids(client: MlflowClient, experiment: str, record: Record) -> list[str]:
+    """MLflow's ids of the runs with this record, which should be one."""
+    found = client.search_runs([experiment], f"tags.`{ID}` = '{record.id}'")
+    return [str(run.info.run_id) for run in found]
 
 
 def _numbers(record: Record) -> Iterator[tuple[str, Sequence[float]]]:
