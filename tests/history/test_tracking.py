@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ class Server:
         self._client = client
         self._both_have_looked = threading.Barrier(2) if slow else None
         self._answers_lost = answers_lost
+        self._make_late: Callable[[], object] = lambda: None
         self.made = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -50,19 +52,17 @@ class Server:
         self.made += 1
         if self._answers_lost:
             self._answers_lost -= 1
-            self._late = lambda: self._client.create_run(*arguments, **options)
+            self._make_late = lambda: self._client.create_run(*arguments, **options)
             raise TimeoutError
         return self._client.create_run(*arguments, **options)
 
     def log_batch(self, *arguments: Any, **options: Any) -> None:
         self._client.log_batch(*arguments, **options)
-        late, self._late = getattr(self, "_late", lambda: None), lambda: None
-        late()
+        self._make_late()
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    # Not called `runs.db`, it is kept like a server's.
     return Place(tmp_path, f"sqlite:///{tmp_path / 'server.db'}", "garments")
 
 

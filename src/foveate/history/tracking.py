@@ -102,10 +102,12 @@ def _move_along(place: Place) -> None:
 
 def begin(client: MlflowClient, place: Place, record: Record) -> str:
     """MLflow's id of the run with this record; made where it is not there yet."""
+    return _begin(client, place, _experiment(client, place), record)
+
+
+def _begin(client: MlflowClient, place: Place, experiment: str, record: Record) -> str:
     from filelock import FileLock
 
-    experiment = _experiment(client, place)
-    place.outbox.mkdir(parents=True, exist_ok=True)
     # One process may announce a run that another, which finds it finished, is about to send.
     with FileLock(place.outbox / "begin.lock", mode=0o666):
         found = _ids(client, experiment, record)
@@ -124,7 +126,8 @@ def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) ->
     """Write everything about a run; what is there already stays the same."""
     from mlflow.entities import Metric, Param, RunTag
 
-    run_id = begin(client, place, record)
+    experiment = _experiment(client, place)
+    run_id = _begin(client, place, experiment, record)
     ended = record.ended or record.started
     at = _milliseconds(ended)
     metrics = [
@@ -152,7 +155,7 @@ def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) ->
     # Last: a run that says it is finished has everything.
     client.set_terminated(run_id, _STATUS[record.status], _milliseconds(ended))
     # A server that was too slow to say that it had made the run has been asked for another one.
-    for double in _ids(client, _experiment(client, place), record):
+    for double in _ids(client, experiment, record):
         if double != run_id:
             client.delete_run(double)
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from foveate.classifier import Classifier
 from foveate.errors import FoveateError, ImageRefused
-from foveate.garbage import collect_seldom
 from foveate.image import Limits, open_image
 from foveate.serve.frames import Frame, read_frame_blocking
 
@@ -105,7 +104,6 @@ def _portions(
 
 def main() -> None:
     """Load, say so, and answer until the server closes the pipe."""
-    collect_seldom()
     # Ctrl-C on a terminal reaches the whole group; the server says when workers end.
     # So does a SIGTERM of systemd, say.
     for number in (signal.SIGINT, signal.SIGTERM):
