@@ -15,7 +15,7 @@ from foveate.serve.line import Answer, Job, Line, Refusal
 from foveate.serve.metrics import Metrics
 from foveate.serve.models import ServedModel
 from foveate.serve.pool import Pool
-from foveate.serve.process import Answered, Setup, WorkerDied, WorkerProcess
+from foveate.serve.process import Batch, Setup, WorkerDied, WorkerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -96,16 +96,15 @@ def test_killed_at_work_no_image_is_lost(served: ServedModel, image: bytes) -> N
 def test_an_image_that_kills_workers_is_refused_and_the_others_answered(
     served: ServedModel, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = WorkerProcess.answer
+    send = WorkerProcess.send
 
-    async def deadly(
-        self: WorkerProcess, name: str, images: Sequence[bytes], seconds: float
-    ) -> Answered:
+    def deadly(self: WorkerProcess, name: str, images: Sequence[bytes]) -> Batch:
+        batch = send(self, name, images)
         if POISON in images:
-            os.kill(self.pid, signal.SIGKILL)
-        return await answer(self, name, images, seconds)
+            batch.begun.add_done_callback(lambda _: os.kill(self.pid, signal.SIGKILL))
+        return batch
 
-    monkeypatch.setattr(WorkerProcess, "answer", deadly)
+    monkeypatch.setattr(WorkerProcess, "send", deadly)
 
     async def script(here: Playground) -> None:
         found = await here.ask([image, POISON, image, image])

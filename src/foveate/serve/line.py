@@ -2,6 +2,7 @@
 
 Batches form by themselves: a worker that is idle takes what is there at once, so one image alone
 never waits for company; while all workers are busy the line grows, and the next batch is larger.
+A worker that is busy takes a second batch only where a whole one waits and nobody is idle.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.serve.models import ServedModel
 
+ENTRY_SECONDS = 0.25
+"""For a request to arrive and be put into the line once there was room for it; a slower one has to
+find room again, so that clients who send slowly keep nobody out."""
+
 
 class LineFull(Exception):  # noqa: N818 - reads as the sentence it is
     """There is no room for so many more images."""
+
+
+class TooLate(Exception):  # noqa: N818 - reads as the sentence it is
+    """An image waited longer than it was to: the workers have become slower meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,9 @@ class Job:
         model: name of the classifier.
         data: bytes of the image's file.
         arrived: when, by the event loop's clock, in seconds.
-        answer: what the request waits for; cancelled where it does not wait any more.
+        answer: what the request waits for; cancelled where it does not wait any more, and ended
+            with `TooLate` where no worker took the image in time.
+        latest: when it is no more worth beginning, by the event loop's clock.
         deaths: workers that died with this image among those they had.
     """
 
@@ -78,7 +90,21 @@ class Job:
     data: bytes
     arrived: float
     answer: asyncio.Future[Answer | Refusal] = field(repr=False)
+    latest: float = inf
     deaths: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Turn:
+    """A worker that waits.
+
+    Attributes:
+        whole: images that must be there for it; 0 where it is idle and takes any.
+        called: done when it is to look.
+    """
+
+    whole: int
+    called: asyncio.Future[None]
 
 
 class Line:
@@ -91,10 +117,21 @@ class Line:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._jobs: deque[Job] = deque()
-        self._idle: list[asyncio.Future[None]] = []
+        self._entering: deque[float] = deque()
+        self._turns: list[_Turn] = []
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def expected(self, now: float) -> int:
+        """Images that wait, and requests that were let in and bring at least one each."""
+        while self._entering and self._entering[0] <= now - ENTRY_SECONDS:
+            self._entering.popleft()
+        return len(self._jobs) + len(self._entering)
+
+    def enter(self, now: float) -> None:
+        """A request was let in, and counts as one image until it puts its own."""
+        self._entering.append(now)
 
     def put(self, jobs: Sequence[Job]) -> None:
         """Add the images of a request, all or none.
@@ -104,6 +141,8 @@ class Line:
         Raises:
             LineFull: there is no room.
         """
+        if self._entering:
+            self._entering.popleft()
         if self._jobs and len(self._jobs) + len(jobs) > self.limit:
             raise LineFull
         self._jobs.extend(jobs)
@@ -119,7 +158,7 @@ class Line:
         gone = set(jobs)
         self._jobs = deque(job for job in self._jobs if job not in gone)
 
-    async def take(self, most: int) -> list[Job]:
+    async def take(self, most: int, *, second: bool = False) -> list[Job]:
         """The next images for one classifier; waits until there is one.
 
         Where several workers are idle, each takes its share, so that the images of one
@@ -127,20 +166,39 @@ class Line:
 
         Args:
             most: how many at most.
+            second: for a worker that is busy: it waits until so many are there that nobody
+                who is idle would take them.
         """
-        while not self._jobs:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(turn)
+        while not self._enough(most if second else 0):
+            turn = _Turn(most if second else 0, asyncio.get_running_loop().create_future())
+            self._turns.append(turn)
             try:
-                await turn
+                await turn.called
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                if turn.called.done() and not turn.called.cancelled():
                     self._wake(1, besides=turn)  # it was this worker's turn: the next one's now
                 raise
             finally:
-                self._idle.remove(turn)
-        share = -(-len(self._jobs) // (1 + len(self._idle)))
+                self._turns.remove(turn)
+        share = -(-len(self._jobs) // (1 + self._idle))
         return self._pick(min(most, share))
+
+    @property
+    def _idle(self) -> int:
+        return sum(not turn.whole for turn in self._turns)
+
+    def _enough(self, whole: int) -> bool:
+        """Whether a worker is to take images now, after what waits too long was refused."""
+        now = asyncio.get_running_loop().time()
+        if any(job.latest < now for job in self._jobs):
+            late = [job for job in self._jobs if job.latest < now]
+            self.remove(late)
+            for job in late:
+                if not job.answer.done():
+                    job.answer.set_exception(TooLate())
+        if whole:
+            return not self._idle and len(self._jobs) >= whole
+        return bool(self._jobs)
 
     def _pick(self, count: int) -> list[Job]:
         """Up to `count` images for the classifier that the first one is for."""
@@ -156,10 +214,12 @@ class Line:
         self._jobs.extendleft(reversed(left))
         return picked
 
-    def _wake(self, count: int, besides: asyncio.Future[None] | None = None) -> None:
-        for turn in self._idle:
+    def _wake(self, count: int, besides: _Turn | None = None) -> None:
+        """Call so many of those that wait, the idle ones first."""
+        for turn in sorted(self._turns, key=lambda turn: turn.whole > 0):
             if count == 0:
                 return
-            if turn is not besides and not turn.done():
-                turn.set_result(None)
-                count -= 1
+            if turn is besides or turn.called.done() or len(self._jobs) < turn.whole:
+                continue
+            turn.called.set_result(None)
+            count -= 1

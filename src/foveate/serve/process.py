@@ -6,9 +6,11 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from logging import WARNING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from foveate.errors import ModelFileError
 from foveate.serve.frames import Frame, read_frame
 from foveate.serve.line import Answer, Refusal
+from foveate.serve.logs import log
 from foveate.serve.models import ServedModel
 from foveate.serve.tokens import VARIABLE
 
@@ -26,8 +29,19 @@ START_SECONDS = 120
 """A worker that is not ready after so long never will be."""
 
 
+_PIPE_SECONDS = 1.0
+"""For the pipes of a process that has ended to end, too: one that it started may hold them."""
+
+LINE_BYTES = 2000
+"""Of a line that a library prints in a worker: what is longer is shown in pieces."""
+
+
 class WorkerDied(Exception):  # noqa: N818 - reads as the sentence it is
     """The worker is gone, or does not answer in time."""
+
+
+class NotBegun(WorkerDied):
+    """The worker is gone, and had not yet begun with this batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,45 @@ class Answered:
     infer: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Images that were sent to a worker, which takes one batch after the other.
+
+    Attributes:
+        model: that they are for.
+        count: how many.
+        begun: done when the worker has answered all batches before this one.
+        answered: what it said. Both fail with `WorkerDied` when the worker is gone; `begun` with
+            `NotBegun`.
+    """
+
+    model: ServedModel
+    count: int
+    begun: asyncio.Future[None]
+    answered: asyncio.Future[Answered]
+
+    def take(self, frame: Frame) -> None:
+        """Answer it with what the worker sent."""
+        refused = {int(index): refusal for index, refusal in frame.header["refused"].items()}
+        shape = (-1, len(self.model.labels))
+        rows: NDArray[np.float32] = np.frombuffer(frame.parts[0], np.float32).reshape(shape)
+        remaining = iter(rows)
+        answers = [
+            Refusal(*refused[index]) if index in refused else Answer(self.model, next(remaining))
+            for index in range(self.count)
+        ]
+        if not self.answered.done():
+            taken = Answered(answers, frame.header["decode"], frame.header["infer"])
+            self.answered.set_result(taken)
+
+    def fail(self, why: str) -> None:
+        """The worker is gone."""
+        for future, error in ((self.begun, NotBegun(why)), (self.answered, WorkerDied(why))):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # nobody has to look at it
+
+
 class WorkerProcess:
     """A worker that is ready. Make one with `start`.
 
@@ -80,13 +133,16 @@ class WorkerProcess:
     """
 
     def __init__(self, process: Process, setup: Setup) -> None:
-        if process.stdin is None or process.stdout is None:
+        if process.stdin is None or process.stdout is None or process.stderr is None:
             raise WorkerDied("it has no pipes")
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
         self._setup = setup
+        self._batches: deque[Batch] = deque()
         self.gone = asyncio.ensure_future(process.wait())
+        self._telling = asyncio.ensure_future(_tell(process.stderr, process.pid))
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int:
@@ -111,6 +167,7 @@ class WorkerProcess:
                 "foveate.serve.worker",
                 stdin=PIPE,
                 stdout=PIPE,
+                stderr=PIPE,
                 env=environment,
             )
         )
@@ -122,36 +179,33 @@ class WorkerProcess:
         except OSError as error:  # no more processes, files or memory
             raise WorkerDied(f"it cannot be started: {error.strerror or error}") from None
         try:
-            ready = await worker._exchange(setup.frame(), START_SECONDS)
-            if "error" in ready.header:
-                raise ModelFileError(ready.header["error"])
+            await worker._set_up(START_SECONDS)
         except BaseException:
             await worker.kill()
             raise
+        worker._reading = asyncio.ensure_future(worker._read())
         return worker
 
-    async def answer(self, name: str, images: Sequence[bytes], seconds: float) -> Answered:
-        """Have images classified.
+    def send(self, name: str, images: Sequence[bytes]) -> Batch:
+        """Have images classified, after those that it has already.
 
         Args:
             name: of the classifier.
             images: bytes of their files.
-            seconds: after which the worker counts as dead.
-
-        Raises:
-            WorkerDied: it died, or took longer.
         """
-        frame = await self._exchange(Frame({"model": name}, images), seconds)
-        model = self._setup.models[name]
-        refused = {int(index): refusal for index, refusal in frame.header["refused"].items()}
-        shape = (-1, len(model.labels))
-        rows: NDArray[np.float32] = np.frombuffer(frame.parts[0], np.float32).reshape(shape)
-        remaining = iter(rows)
-        answers = [
-            Refusal(*refused[index]) if index in refused else Answer(model, next(remaining))
-            for index in range(len(images))
-        ]
-        return Answered(answers, frame.header["decode"], frame.header["infer"])
+        loop = asyncio.get_running_loop()
+        batch = Batch(
+            self._setup.models[name], len(images), loop.create_future(), loop.create_future()
+        )
+        if not self._batches:
+            batch.begun.set_result(None)
+        self._batches.append(batch)
+        if self._reading is None or self._reading.done():
+            batch.fail("it ended")
+        else:
+            # Not waited for: what does not fit into the pipe goes when the worker reads on.
+            self._stdin.writelines(Frame({"model": name}, images).pack())
+        return batch
 
     async def close(self, seconds: float = END_SECONDS) -> None:
         """Let it finish and wait until it has ended; after so long it is killed."""
@@ -167,17 +221,48 @@ class WorkerProcess:
         await self.gone
         # The transport ends with its pipes: what is left in them is of no use.
         self._stdin.close()
+        tasks = {self._telling} | ({self._reading} if self._reading is not None else set())
+        _, hanging = await asyncio.wait(tasks, timeout=_PIPE_SECONDS)
+        for task in hanging:
+            task.cancel()
         with suppress(ConnectionError):
-            await self._stdout.read()
             await self._stdin.wait_closed()
 
-    async def _exchange(self, frame: Frame, seconds: float) -> Frame:
+    async def _set_up(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                self._stdin.writelines(frame.pack())
+                self._stdin.writelines(self._setup.frame().pack())
                 await self._stdin.drain()
-                return await read_frame(self._stdout)
+                ready = await read_frame(self._stdout)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise WorkerDied("it ended") from None
         except TimeoutError:
-            raise WorkerDied(f"no answer within {seconds:.0f} s") from None
+            raise WorkerDied(f"not ready within {seconds:.0f} s") from None
+        if "error" in ready.header:
+            raise ModelFileError(ready.header["error"])
+
+    async def _read(self) -> None:
+        """Take the answers, one batch after the other, until the worker ends."""
+        why = "it ended"
+        try:
+            while True:
+                frame = await read_frame(self._stdout)
+                self._batches[0].take(frame)
+                self._batches.popleft()
+                if self._batches and not self._batches[0].begun.done():
+                    self._batches[0].begun.set_result(None)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except Exception as error:  # whatever a worker says that was taken over by an image
+            why = f"what it says is no answer: {error}"
+        finally:
+            while self._batches:
+                self._batches.popleft().fail(why)
+
+
+async def _tell(stderr: asyncio.StreamReader, pid: int) -> None:
+    """Log what libraries print in a worker; read always, so that no worker waits for a reader."""
+    while said := await stderr.read(LINE_BYTES):
+        for line in said.decode(errors="backslashreplace").splitlines():
+            if line.strip():
+                log("worker printed", level=WARNING, pid=pid, text=line)

@@ -8,11 +8,14 @@ standard input and answers on its standard output, until the input ends.
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +105,25 @@ def _portions(
         yield pixels[start : start + 1]
 
 
+def _read_ahead(source: BinaryIO) -> Iterator[Frame]:
+    """Frames, of which the next one is read while the present one is worked on.
+
+    So it comes through the pipe, however large it is, before it is wanted.
+    """
+    frames: queue.Queue[Frame | None] = queue.Queue(maxsize=1)
+
+    def read() -> None:
+        while True:
+            frame = read_frame_blocking(source)
+            frames.put(frame)
+            if frame is None:
+                return
+
+    threading.Thread(target=read, name="reader", daemon=True).start()
+    while (frame := frames.get()) is not None:
+        yield frame
+
+
 def main() -> None:
     """Load, say so, and answer until the server closes the pipe."""
     # Ctrl-C on a terminal reaches the whole group; the server says when workers end.
@@ -128,7 +150,7 @@ def main() -> None:
     tell(Frame({"ready": True}))
     del setup  # the files' bytes
     try:
-        while (frame := read_frame_blocking(source)) is not None:
+        for frame in _read_ahead(source):
             tell(worker.answer(frame))
     except BrokenPipeError:
         pass  # the server is gone
