@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import remark
 from foveate.cli.shared import ending_on_sigterm, need_extra
 
 NEEDED = ("fastapi", "httptools", "prometheus_client", "pybase64", "python_multipart", "uvicorn")
@@ -39,6 +38,10 @@ def serve(
     queue: Annotated[
         int | None, typer.Option(help="images that may wait [default: 64]", show_default=False)
     ] = None,
+    max_wait: Annotated[
+        float | None,
+        typer.Option(help="seconds that an image may wait [default: 1]", show_default=False),
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
@@ -58,6 +61,17 @@ def serve(
     ] = None,
     max_connections: Annotated[
         int | None, typer.Option(help="connections at once [default: 1000]", show_default=False)
+    ] = None,
+    max_client_connections: Annotated[
+        int | None,
+        typer.Option(help="of them from one address [default: 9 in 10]", show_default=False),
+    ] = None,
+    probe_port: Annotated[
+        int | None,
+        typer.Option(
+            help="health and metrics on a port of their own, which no overload reaches",
+            show_default=False,
+        ),
     ] = None,
     deadline: Annotated[
         float | None,
@@ -110,11 +124,14 @@ def serve(
                 "port": port,
                 "workers": workers,
                 "queue": queue,
+                "max_wait": max_wait,
                 "batch": batch,
                 "max_images": max_images,
                 "max_body": max_body,
                 "max_pixels": max_pixels,
                 "max_connections": max_connections,
+                "max_client_connections": max_client_connections,
+                "probe_port": probe_port,
                 "deadline": deadline,
                 "grace": grace,
                 "token_file": token_file,
@@ -124,7 +141,10 @@ def serve(
             }
         )
         served = [read_served(name, path) for name, path in parse_models(models).items()]
-        start_logging(quiet=quiet)
         names = ", ".join(model.name for model in served)
-        remark(f"Starting {names} …", quiet=quiet)
-        run_server(served, settings, lambda url: print(f"Serving {names} on {url}", flush=True))
+        run_server(
+            served,
+            settings,
+            lambda url: print(f"Serving {names} on {url}", flush=True),
+            start_logging(quiet=quiet),
+        )

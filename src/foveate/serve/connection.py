@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -36,14 +38,54 @@ Refused = Callable[[str], None]
 """Told the reason why a connection was refused or ended."""
 
 
-def make_protocol(max_connections: int, refused: Refused) -> type[HttpToolsProtocol]:
+class Clients:
+    """Counts connections, in all and by client.
+
+    Args:
+        most: connections at once.
+        most_each: of one client.
+    """
+
+    def __init__(self, most: int, most_each: int) -> None:
+        self._most = most
+        self._most_each = most_each
+        self._connections: Counter[str] = Counter()
+
+    def enter(self, address: str | None) -> bool:
+        """Count a connection; whether there is room for it."""
+        client = client_of(address)
+        self._connections[client] += 1
+        return (
+            self._connections.total() <= self._most and self._connections[client] <= self._most_each
+        )
+
+    def leave(self, address: str | None) -> None:
+        """A connection that was counted has ended."""
+        client = client_of(address)
+        self._connections[client] -= 1
+        if not self._connections[client]:
+            del self._connections[client]
+
+
+def client_of(address: str | None) -> str:
+    """Who is behind an address: of IPv6 its first half, of which every client has all."""
+    try:
+        found = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or ""
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
+    return str(found)
+
+
+def make_protocol(clients: Clients, refused: Refused) -> type[HttpToolsProtocol]:
     """The protocol class of uvicorn, with the limits that it lacks.
 
     Every request finds its connection in its scope. Its `when_lost` is called when the client
     goes before it has its answer.
 
     Args:
-        max_connections: at once; one more is told 503 and closed.
+        clients: one more than they may be is told 503 and closed.
         refused: told about every connection that is refused or ended.
     """
 
@@ -54,10 +96,11 @@ def make_protocol(max_connections: int, refused: Refused) -> type[HttpToolsProto
         _unread: asyncio.TimerHandle | None = None
         _silent = 0
         _discarded = 0
+        _discards = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > max_connections:
+            if not clients.enter(self.client[0] if self.client else None):
                 self._refuse("too_many_connections", "There are too many connections.")
             else:
                 self._wait()
@@ -82,15 +125,22 @@ def make_protocol(max_connections: int, refused: Refused) -> type[HttpToolsProto
 
         def on_headers_complete(self) -> None:
             self._silent = self._discarded = 0
+            self._discards = False
             self._stop_waiting()
             super().on_headers_complete()
             if len(self.pipeline) > PIPELINED:
                 self._end("pipelined")
 
+        def discard_body(self) -> None:
+            """Keep nothing more of the present request's body: it is refused."""
+            self._discards = True
+            self.cycle.body = bytearray()
+
         def on_body(self, body: bytes) -> None:
             self._silent = 0
-            super().on_body(body)
-            if self.cycle.response_complete:
+            if not self._discards:
+                super().on_body(body)
+            if self._discards or self.cycle.response_complete:
                 self._discarded += len(body)
                 if self._discarded > DISCARDED_BYTES:
                     self._end("too_large")
@@ -109,6 +159,7 @@ def make_protocol(max_connections: int, refused: Refused) -> type[HttpToolsProto
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.lost = True
+            clients.leave(self.client[0] if self.client else None)
             self._stop_waiting()
             self._stop_unread()
             super().connection_lost(exc)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foveate.serve.connection import CONNECTION_KEY
 from foveate.serve.logs import log
+from foveate.serve.pacing import Pacing
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
 
@@ -43,6 +44,9 @@ ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
 
+_HELD = frozenset({"queue_full", "not_ready"})
+"""Reasons of refusals that are told later where there are many of them."""
+
 _SMALL = 2**20
 """Bytes of a body that is still taken when large ones are refused for want of room."""
 
@@ -69,6 +73,8 @@ class Guard:
         self._app = app
         self._service = service
         self._bodies = _Bodies()
+        # A few connections must be left to those who find room.
+        self._pacing = Pacing(service.settings.max_connections * 3 // 4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -83,11 +89,14 @@ class Guard:
         scope.update({ID_KEY: request_id, UNTIL_KEY: until})
         body = _Body(receive, self._service, self._bodies, until)
         status = 0
+        held = False
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, held
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if scope["method"] == "POST" and scope.get(REASON_KEY) in _HELD:
+                    held = await self._pacing.wait()
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
@@ -104,6 +113,8 @@ class Guard:
             await self._app(scope, body.receive, send_marked)
         except RequestRefused as refusal:
             scope[REASON_KEY] = refusal.reason
+            if connection is not None and refusal.reason in _HELD:
+                connection.discard_body()
             await refusal.response(request_id)(scope, body.receive, send_marked)
         except asyncio.CancelledError:  # the client has gone, or the server's grace is over
             stopping = busy("stopping", "The server is stopping.")
@@ -123,7 +134,10 @@ class Guard:
             if connection is not None:
                 connection.when_lost = None
             body.release()
-            self._tell(scope, request_id, status, time.perf_counter() - start, body.received)
+            seconds = time.perf_counter() - start
+            self._count(scope, status, seconds)
+            if not held:
+                self._tell(scope, request_id, status, seconds, body.received)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Refuse by the headers alone what can be."""
@@ -143,11 +157,9 @@ class Guard:
         if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
             raise _too_large(service)
         if posts and (path == "/predict" or path.startswith("/v2/models/")):
-            service.check_room()
+            service.enter()
 
-    def _tell(
-        self, scope: Scope, request_id: str, status: int, seconds: float, received: int
-    ) -> None:
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
         path: str = scope["path"]
         matched = _MODEL_PATH.fullmatch(path)
         route = f"/v2/models/NAME{matched[1] or ''}" if matched else path
@@ -158,6 +170,10 @@ class Guard:
         if reason is not None:
             self._service.metrics.rejections.labels(reason).inc()
         self._service.metrics.requests.labels(route, shown).observe(seconds)
+
+    def _tell(
+        self, scope: Scope, request_id: str, status: int, seconds: float, received: int
+    ) -> None:
         log(
             "request",
             level=logging.INFO if scope["method"] == "POST" or status >= 400 else logging.DEBUG,
@@ -169,7 +185,7 @@ class Guard:
             bytes=received,
             images=scope.get(IMAGES_KEY),
             client=(scope.get("client") or (None,))[0],
-            reason=reason,
+            reason=scope.get(REASON_KEY),
         )
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
-import logging.handlers
+import os
+import select
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from errno import ENXIO
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any
 
 from foveate.errors import SettingsError
 from foveate.files import digest
 from foveate.serve.line import Answer
+from foveate.serve.writer import Sink, Writer
+
+_NEVER_WAIT: int = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
 logger = logging.getLogger("foveate.serve")
 
@@ -36,33 +44,93 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def start_logging(*, quiet: bool = False, stream: TextIO | None = None) -> None:
-    """Send the logs of the server, and of uvicorn below it, to stderr.
+class _Handler(logging.Handler):
+    """Hands lines to a writer."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.put(self.format(record))
+        except Exception:  # whatever a library logs that cannot be shown
+            self._writer.dropped += 1
+
+
+def start_logging(*, quiet: bool = False, sink: Sink | None = None) -> Writer:
+    """Send everything that this process has to say to stderr, as JSON lines.
+
+    That is the log of the server, and what libraries log or warn of, and what nobody caught.
 
     Args:
         quiet: warnings and errors only.
-        stream: where to instead.
+        sink: where to instead.
+
+    Returns:
+        The writer, to be closed at the end.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines())
+    writer = Writer(sink or _write_stderr, _notice)
+    handler = _Handler(writer)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
     for name in ("foveate.serve", "uvicorn.error"):
-        log = logging.getLogger(name)
-        log.handlers = [handler]
-        log.propagate = False
+        named = logging.getLogger(name)
+        named.handlers = []
+        named.propagate = True
         # Of uvicorn, what goes wrong; requests are logged by us.
-        log.setLevel(logging.WARNING if quiet or name.startswith("uvicorn") else logging.INFO)
+        named.setLevel(logging.WARNING if quiet or name.startswith("uvicorn") else logging.INFO)
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+    atexit.register(writer.close)
+    return writer
+
+
+def _write_stderr(data: bytes) -> None:
+    """All of it, also where somebody else made stderr non-blocking."""
+    while data:
+        try:
+            data = data[os.write(2, data) :]
+        except BlockingIOError:
+            select.select([], [2], [])
+
+
+def _notice(count: int) -> str:
+    return json.dumps(
+        {
+            "time": _time(time.time()),
+            "level": "warning",
+            "event": "log lines dropped",
+            "count": count,
+        }
+    )
+
+
+def _uncaught_in_thread(about: threading.ExceptHookArgs) -> None:
+    _defect("a thread failed", about.exc_type, about.exc_value, about.exc_traceback)
+
+
+def _unraisable(about: Any) -> None:
+    _defect(
+        "an error at the end of an object", about.exc_type, about.exc_value, about.exc_traceback
+    )
+
+
+def _defect(
+    event: str,
+    kind: type[BaseException],
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    logger.error(event, exc_info=(kind, error or kind(), trace))
 
 
 def log(event: str, *, level: int = logging.INFO, trace: bool = False, **about: object) -> None:
     """Log an event in a few words, with values about it."""
     logger.log(level, event, extra={"about": about}, exc_info=trace)
-
-
-class _File(logging.handlers.WatchedFileHandler):
-    """A log whose failures are ours to handle."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
-        raise
 
 
 class PredictionLog:
@@ -71,7 +139,11 @@ class PredictionLog:
     The file may be renamed or removed at any time (by logrotate, say): a new one is begun.
 
     Args:
-        path: of the file, which is added to.
+        path: of the file, which is added to; a pipe that somebody reads will do, too.
+
+    Attributes:
+        writer: what writes it; a full disk, or a pipe that nobody reads, stops the log, not the
+            server.
 
     Raises:
         SettingsError: it cannot be written.
@@ -80,13 +152,11 @@ class PredictionLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._handler = _File(path, encoding="utf-8", errors="backslashreplace")
+            self._file = _open_to_add(path)
         except OSError as error:
-            raise SettingsError(
-                f"Predictions cannot be logged to ‘{path}’: {error.strerror}."
-            ) from None
-        self._failed = False
-        self._lock = threading.Lock()
+            reason = "nobody reads this pipe" if error.errno == ENXIO else error.strerror
+            raise SettingsError(f"Predictions cannot be logged to ‘{path}’: {reason}.") from None
+        self.writer = Writer(self._write, _notice, self._failed)
 
     def write(
         self,
@@ -95,51 +165,56 @@ class PredictionLog:
         data: Sequence[bytes],
         answers: Sequence[Answer],
     ) -> None:
-        """Add a line for each image of a request; from a thread, as disks may hang.
-
-        A full disk stops the log, not the server; it says so once.
-        """
-        with self._lock:
-            self._write(request_id, names, data, answers)
-
-    def _write(
-        self,
-        request_id: str,
-        names: Sequence[str | None],
-        data: Sequence[bytes],
-        answers: Sequence[Answer],
-    ) -> None:
-        now = _time(datetime.now(UTC).timestamp())
-        try:
-            for name, image, answer in zip(names, data, answers, strict=True):
-                line = {
-                    "time": now,
-                    "request_id": request_id,
-                    "model": answer.model.name,
-                    "model_id": answer.model.id,
-                    "image": digest(image),
-                    "name": name,
-                    "label": answer.label,
-                    "probability": answer.probability,
-                    "probabilities": answer.probabilities,
-                }
-                self._handler.emit(
-                    logging.makeLogRecord({"msg": json.dumps(line, ensure_ascii=False)})
-                )
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                log(
-                    "predictions are not logged",
-                    level=logging.ERROR,
-                    path=str(self._path),
-                    error=error.strerror,
-                )
-            self._failed = True
+        """Add a line for each image of a request, some time soon."""
+        now = _time(time.time())
+        for name, image, answer in zip(names, data, answers, strict=True):
+            line = {
+                "time": now,
+                "request_id": request_id,
+                "model": answer.model.name,
+                "model_id": answer.model.id,
+                "image": digest(image),
+                "name": name,
+                "label": answer.label,
+                "probability": answer.probability,
+                "probabilities": answer.probabilities,
+            }
+            self.writer.put(json.dumps(line, ensure_ascii=False))
 
     def close(self) -> None:
-        """Close the file."""
-        self._handler.close()
+        """Write what waits, and close the file."""
+        self.writer.close()
+
+    def _write(self, data: bytes) -> None:
+        if not _is_at(self._file, self._path):
+            before, self._file = self._file, _open_to_add(self._path)
+            os.close(before)
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def _failed(self, error: OSError) -> None:
+        log(
+            "predictions are not logged",
+            level=logging.ERROR,
+            path=str(self._path),
+            error=error.strerror,
+        )
+
+
+def _open_to_add(path: Path) -> int:
+    """A file to add to. Opening never waits, not even for somebody to read a pipe."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NEVER_WAIT, 0o644)
+    if _NEVER_WAIT:
+        os.set_blocking(file, True)
+    return file
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Whether an open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
 
 
 def _time(seconds: float) -> str:

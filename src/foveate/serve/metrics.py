@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -24,9 +24,17 @@ class Metrics:
     Args:
         waiting: tells how many images wait.
         limit: how many may.
+        fullness: tells which share of the room is taken, by images or by time.
+        dropped: tells how many lines each log has lost.
     """
 
-    def __init__(self, waiting: Callable[[], int], limit: int) -> None:
+    def __init__(
+        self,
+        waiting: Callable[[], int],
+        limit: int,
+        fullness: Callable[[], float] = lambda: 0.0,
+        dropped: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         # Its own registry: two servers in one process (tests) do not add up.
         self._registry = CollectorRegistry()
         self.requests = self._add(
@@ -102,9 +110,30 @@ class Metrics:
             Gauge("foveate_queue_limit_images", "Images that may wait.", registry=None)
         )
         room.set(limit)
+        full = self._add(
+            Gauge(
+                "foveate_queue_fullness",
+                "Share of the room that is taken: of the images that may wait, or of the time.",
+                registry=None,
+            )
+        )
+        full.set_function(fullness)
+        self._dropped = self._add(
+            Counter(
+                "foveate_log_lines_dropped",
+                "Lines that found no room because nobody reads, or could not be written.",
+                ("log",),
+                registry=None,
+            )
+        )
+        self._count_dropped = dropped
+        self._counted: dict[str, int] = {}
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""
+        for name, count in self._count_dropped().items():
+            self._dropped.labels(name).inc(count - self._counted.get(name, 0))
+            self._counted[name] = count
         return generate_latest(self._registry)
 
     def served(self, models: Iterable[ServedModel]) -> None:

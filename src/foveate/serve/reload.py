@@ -1,4 +1,4 @@
-"""Takes over files that are replaced while the server runs: classifiers and tokens."""
+"""Takes over files that are replaced while the server runs: classifiers, tokens, certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from foveate.errors import ModelFileError, SettingsError
 from foveate.serve.logs import log
@@ -13,6 +14,7 @@ from foveate.serve.metrics import Metrics
 from foveate.serve.models import Fingerprint, fingerprint, read_served
 from foveate.serve.pool import Pool
 from foveate.serve.process import WorkerDied
+from foveate.serve.tls import Certificate
 from foveate.serve.tokens import Tokens
 
 POLL_SECONDS = 1.0
@@ -28,12 +30,17 @@ class Reloader:
     Args:
         pool: whose classifiers are watched.
         tokens: whose file is watched.
+        certificate: whose files are watched; None without TLS.
         metrics: told what became of a replaced classifier.
     """
 
-    def __init__(self, pool: Pool, tokens: Tokens, metrics: Metrics) -> None:
+    def __init__(
+        self, pool: Pool, tokens: Tokens, certificate: Certificate | None, metrics: Metrics
+    ) -> None:
         self._pool = pool
         self._tokens = tokens
+        self._certificate = certificate
+        self._asked = asyncio.Event()
         self._metrics = metrics
         self._before: dict[str, Fingerprint | None] = {}
         self._tried: dict[str, Fingerprint | None] = {
@@ -44,23 +51,29 @@ class Reloader:
     async def run(self) -> None:
         """Look at the files until cancelled."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), POLL_SECONDS)
+            asked = self._asked.is_set()
+            self._asked.clear()
             try:
-                if self._tokens.changed():
-                    self._read_tokens()
-                if time.monotonic() >= self._again:
-                    await self._look()
+                self._read_again("tokens", self._tokens, asked=asked)
+                self._read_again("certificate", self._certificate, asked=asked)
+                if asked or time.monotonic() >= self._again:
+                    await self._look(asked=asked)
             except Exception as error:  # whatever it is, the next look may go well
                 log("watching files failed", level=logging.ERROR, trace=True, error=str(error))
 
-    async def _look(self) -> None:
+    def ask(self) -> None:
+        """Look at everything now, whether it seems to have changed or not."""
+        self._asked.set()
+
+    async def _look(self, *, asked: bool) -> None:
         now = {name: fingerprint(model.path) for name, model in self._pool.models.items()}
         changed = [
             name
             for name in now
             if now[name] is not None
-            and now[name] == self._before.get(name)
-            and now[name] != self._tried[name]
+            and (asked or (now[name] == self._before.get(name) and now[name] != self._tried[name]))
         ]
         self._before = now
         if changed:
@@ -100,9 +113,11 @@ class Reloader:
             error=str(error),
         )
 
-    def _read_tokens(self) -> None:
+    def _read_again(self, what: str, files: Tokens | Certificate | None, *, asked: bool) -> None:
+        if files is None or not (asked or files.changed()):
+            return
         try:
-            self._tokens.read()
-            log("tokens read again")
+            files.read()
+            log(f"{what} read again")
         except SettingsError as error:
-            log("tokens stay as they were", level=logging.ERROR, error=str(error))
+            log(f"{what} as before", level=logging.ERROR, error=str(error))

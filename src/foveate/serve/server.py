@@ -10,34 +10,46 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from logging import WARNING
 
 import uvicorn
 
 from foveate.errors import ModelFileError, SettingsError
+from foveate.serve.accepting import Acceptor
 from foveate.serve.app import make_app
-from foveate.serve.connection import HEADER_SECONDS, make_protocol
+from foveate.serve.connection import Clients, make_protocol
 from foveate.serve.logs import log
 from foveate.serve.models import ServedModel
+from foveate.serve.probes import Probes
 from foveate.serve.process import WorkerDied
 from foveate.serve.service import Service
 from foveate.serve.settings import ServerSettings
+from foveate.serve.writer import Writer
 
 KEEP_ALIVE_SECONDS = 30
 """An idle connection is kept so long: longer than most clients wait between two requests."""
+
+OTHER_FILES = 256
+"""Open files besides connections: pipes of the workers, logs, libraries."""
 
 Tell = Callable[[str], None]
 """Told where the server is, when it accepts requests."""
 
 
-def run_server(models: Sequence[ServedModel], settings: ServerSettings, tell: Tell) -> None:
+def run_server(
+    models: Sequence[ServedModel],
+    settings: ServerSettings,
+    tell: Tell,
+    writer: Writer | None = None,
+) -> None:
     """Serve until told to stop by SIGTERM or Ctrl-C.
 
     Args:
         models: the classifiers, the default one first.
         settings: see there.
         tell: told the address, once requests are accepted.
+        writer: of the log, which metrics tell about.
 
     Raises:
         SettingsError: the address cannot be listened on; TLS files or tokens are not usable.
@@ -47,21 +59,27 @@ def run_server(models: Sequence[ServedModel], settings: ServerSettings, tell: Te
     with suppress(ImportError):  # Windows has none
         from uvloop import new_event_loop as new_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(_serve(models, settings, tell))
+        runner.run(_serve(models, settings, tell, writer))
 
 
-async def _serve(models: Sequence[ServedModel], settings: ServerSettings, tell: Tell) -> None:
-    service = Service(models, settings)
+async def _serve(
+    models: Sequence[ServedModel], settings: ServerSettings, tell: Tell, writer: Writer | None
+) -> None:
+    log("starting", models=[model.name for model in models])
+    service = Service(models, settings, writer)
     if not service.tokens.wanted and not _is_loopback(settings.host):
         log("everybody who reaches this address is served: there are no tokens", level=WARNING)
-    config = _config(service, settings)
     listening = _listen(settings)
     port = listening.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
-    server = _Server(config, lambda: tell(url))
-    with server.capture_signals():
+    url = f"{'https' if service.certificate else 'http'}://{host}:{port}"
+    server = _Server(_config(service, settings), service, lambda: tell(url))
+    with server.capture_signals(), ExitStack() as closing:
         try:
+            if settings.probe_port is not None:
+                probes = Probes(settings.host, settings.probe_port, service.state)
+                closing.callback(probes.close)
+                log("probes are answered", port=probes.port)
             if await _start(service, server):
                 # What exists by now stays; the collector need not look through it again and again.
                 gc.freeze()
@@ -101,9 +119,12 @@ class _Server(uvicorn.Server):
         asked: set when a signal has asked it to stop.
     """
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self.asked = asyncio.Event()
+        self._service = service
         self._tell = started
         self._capturing = False
 
@@ -116,15 +137,9 @@ class _Server(uvicorn.Server):
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
-        loop = asyncio.get_running_loop()
+        certificate = self._service.certificate
         self.servers = [
-            await loop.create_server(
-                connect,
-                sock=one,
-                ssl=config.ssl,
-                ssl_handshake_timeout=HEADER_SECONDS if config.ssl else None,
-                backlog=config.backlog,
-            )
+            Acceptor(one, connect, lambda: None if certificate is None else certificate.context)  # type: ignore[misc]
             for one in sockets or ()
         ]
         self.started = True
@@ -140,10 +155,13 @@ class _Server(uvicorn.Server):
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
             loop.add_signal_handler(number, self._stop)
+        again = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # Windows has none
+        for number in again:
+            loop.add_signal_handler(number, self._service.reload)
         try:
             yield
         finally:
-            for number in signals:
+            for number in (*signals, *again):
                 loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
@@ -156,12 +174,11 @@ class _Server(uvicorn.Server):
 
 
 def _config(service: Service, settings: ServerSettings) -> uvicorn.Config:
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise SettingsError("TLS needs both: `--tls-cert` and `--tls-key`.")
+    most = _allow_connections(settings.max_connections)
     config = uvicorn.Config(
         make_app(service),
         http=make_protocol(
-            settings.max_connections,
+            Clients(most, settings.max_client_connections or max(1, most * 9 // 10)),
             lambda reason: service.metrics.rejections.labels(reason).inc(),
         ),
         ws="none",
@@ -173,21 +190,12 @@ def _config(service: Service, settings: ServerSettings) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.grace),
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
     )
-    try:
-        config.load()
-    except OSError as error:  # of which an SSLError is one
-        raise SettingsError(
-            f"The certificate ‘{settings.tls_cert}’ with the key ‘{settings.tls_key}’ cannot be "
-            f"used: {error.strerror or error}."
-        ) from None
+    config.load()
     return config
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
-    _allow_connections(settings.max_connections)
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server(
@@ -200,15 +208,28 @@ def _listen(settings: ServerSettings) -> socket.socket:
         ) from None
 
 
-def _allow_connections(count: int) -> None:
-    """Raise the limit of open files, where the system allows it, so that connections fit."""
+def _allow_connections(wanted: int) -> int:
+    """Raise the limit of open files, where the system allows it; how many connections then fit."""
     if sys.platform == "win32":
-        return
+        return wanted
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + 256
-    if soft < wanted:
+    needed = wanted + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with suppress(ValueError, OSError):
-            limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    fit = wanted if files == resource.RLIM_INFINITY else min(wanted, files - OTHER_FILES)
+    fit = max(1, fit)
+    if fit < wanted:
+        log(
+            "fewer connections than --max-connections, as the system allows few open files",
+            level=WARNING,
+            files=files,
+            connections=fit,
+        )
+    else:
+        log("limits", files=files, connections=fit)
+    return fit

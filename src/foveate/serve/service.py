@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from foveate.runtime import usable_cores
-from foveate.serve.line import Answer, Job, Line, LineFull, Refusal
+from foveate.serve.line import Answer, Job, Line, LineFull, Refusal, TooLate
 from foveate.serve.logs import PredictionLog
 from foveate.serve.metrics import Metrics
 from foveate.serve.models import ServedModel
 from foveate.serve.pool import Pool
+from foveate.serve.probes import State
 from foveate.serve.process import Setup
 from foveate.serve.refusal import RefusedImage, RequestRefused, busy, images_refused
 from foveate.serve.reload import Reloader
 from foveate.serve.settings import ServerSettings
+from foveate.serve.tls import read_certificate
 from foveate.serve.tokens import Tokens
+from foveate.serve.writer import Writer
 
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
@@ -42,21 +45,29 @@ class Service:
     Args:
         models: the classifiers, the default one first.
         settings: limits.
+        log: what writes the log of the server.
 
     Attributes:
         settings: limits.
         metrics: what happened.
         tokens: who may ask.
+        certificate: for TLS; None without.
 
     Raises:
-        SettingsError: the tokens or the log of predictions are not usable.
+        SettingsError: tokens, certificate or the log of predictions are not usable.
     """
 
-    def __init__(self, models: Sequence[ServedModel], settings: ServerSettings) -> None:
+    def __init__(
+        self, models: Sequence[ServedModel], settings: ServerSettings, log: Writer | None = None
+    ) -> None:
         self.settings = settings
         self.tokens = Tokens(settings.token_file)
+        self.certificate = read_certificate(settings.tls_cert, settings.tls_key)
         self._line = Line(settings.queue)
-        self.metrics = Metrics(lambda: len(self._line), settings.queue)
+        self.metrics = Metrics(
+            lambda: len(self._line), settings.queue, self._fullness, self._dropped
+        )
+        self._stderr = log
         self._default = models[0].name
         self._pool = Pool(
             self._line,
@@ -71,12 +82,18 @@ class Service:
             self.metrics,
         )
         self._log = PredictionLog(settings.log_predictions) if settings.log_predictions else None
+        self._reloader = Reloader(self._pool, self.tokens, self.certificate, self.metrics)
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether there is a worker to answer."""
         return self._pool.ready > 0
+
+    @property
+    def state(self) -> State:
+        """What probes may ask."""
+        return State(lambda: self.ready, self.metrics.page, self.tokens.allow)
 
     @property
     def models(self) -> list[ServedModel]:
@@ -107,8 +124,11 @@ class Service:
             WorkerDied: a worker died while it started.
         """
         await self._pool.start()
-        reloader = Reloader(self._pool, self.tokens, self.metrics)
-        self._watching = asyncio.create_task(reloader.run())
+        self._watching = asyncio.create_task(self._reloader.run())
+
+    def reload(self) -> None:
+        """Read classifiers, tokens and certificate again, soon."""
+        self._reloader.ask()
 
     async def stop(self) -> None:
         """End the workers."""
@@ -127,15 +147,18 @@ class Service:
         if not self.ready:
             raise busy("not_ready", "No worker is ready; try again in a moment.", 2)
 
-    def check_room(self) -> None:
-        """Refuse before the body is read where it could only be refused after.
+    def enter(self) -> None:
+        """Let a request in, or refuse it before its body is read.
 
         Raises:
-            RequestRefused: 503, no worker is ready or the line is full.
+            RequestRefused: 503, no worker is ready or there is no room in the line.
         """
         self.check_ready()
-        if len(self._line) >= self.settings.queue:
+        now = asyncio.get_running_loop().time()
+        ahead = self._line.expected(now)
+        if ahead >= self.settings.queue or self._too_long(ahead, 1):
             raise self._full()
+        self._line.enter(now)
 
     async def classify(
         self, name: str | None, uploads: Sequence[Upload], *, until: float, request_id: str
@@ -156,15 +179,14 @@ class Service:
                 no room, or not in time.
         """
         model = self.model(name)
-        self.check_room()
+        self.check_ready()
         answers = await self._answers(model.name, uploads, until)
         if len({answer.model.id for answer in answers}) > 1:
             # The file was replaced between two images; by now only the new version answers.
             answers = await self._answers(model.name, uploads, until)
         self.metrics.predicted(answers)
         if self._log is not None:
-            await asyncio.to_thread(
-                self._log.write,
+            self._log.write(
                 request_id,
                 [upload.name for upload in uploads],
                 [upload.data for upload in uploads],
@@ -175,9 +197,12 @@ class Service:
     async def _answers(self, name: str, uploads: Sequence[Upload], until: float) -> list[Answer]:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now + self._pool.seconds_to_wait(len(self._line)) > until:
-            raise self._full()  # it would wait in vain
-        jobs = [Job(name, upload.data, now, loop.create_future()) for upload in uploads]
+        ahead = len(self._line)
+        if self._too_long(ahead, len(uploads)):
+            raise self._full()
+        # Where nobody waits, a request of many images may take longer than one may wait.
+        latest = now + self.settings.max_wait if ahead else until
+        jobs = [Job(name, upload.data, now, loop.create_future(), latest) for upload in uploads]
         try:
             self._line.put(jobs)
         except LineFull:
@@ -185,6 +210,8 @@ class Service:
         try:
             async with asyncio.timeout_at(until):
                 answers = await asyncio.gather(*(job.answer for job in jobs))
+        except TooLate:
+            raise self._full() from None
         except TimeoutError:
             seconds = self.settings.deadline
             raise busy(
@@ -204,6 +231,21 @@ class Service:
         if refused:
             raise images_refused(refused)
         return [answer for answer in answers if isinstance(answer, Answer)]
+
+    def _too_long(self, ahead: int, images: int) -> bool:
+        """Whether so many images behind those would wait too long; never where none waits."""
+        wait = self._pool.seconds_to_wait(ahead + images)
+        return ahead > 0 and wait > self.settings.max_wait
+
+    def _fullness(self) -> float:
+        waiting = len(self._line)
+        wait = self._pool.seconds_to_wait(waiting) if waiting else 0.0
+        return max(waiting / self.settings.queue, wait / self.settings.max_wait)
+
+    def _dropped(self) -> dict[str, int]:
+        predictions = None if self._log is None else self._log.writer
+        writers = {"server": self._stderr, "predictions": predictions}
+        return {name: writer.dropped for name, writer in writers.items() if writer is not None}
 
     def _full(self) -> RequestRefused:
         wait = self._pool.seconds_to_wait(len(self._line))

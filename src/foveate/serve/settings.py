@@ -20,11 +20,16 @@ class ServerSettings(BaseModel):
         port: 0 takes a free one.
         workers: processes that decode and infer, each on one core; None is one per usable core.
         queue: images that may wait; a request that would make them more is refused with 503.
+        max_wait: seconds that an image may wait for its answer, by the speed of just now; where it
+            would be longer, its request is refused with 503.
         batch: images that a worker takes at once, at most.
         max_images: images that a request may bring.
         max_body: MiB that a request may bring.
         max_pixels: megapixels that an image may declare.
         max_connections: connections at once; more are refused with 503.
+        max_client_connections: of them from one address; None is nine in ten.
+        probe_port: where health and metrics are answered, too, whatever the server is busy with;
+            None is nowhere.
         deadline: seconds from a request's arrival to its answer.
         grace: seconds for what was taken when the server is told to stop.
         token_file: one bearer token a line; read again when it changes.
@@ -39,11 +44,14 @@ class ServerSettings(BaseModel):
     port: int = Field(8000, ge=0, le=65_535)
     workers: int | None = Field(None, ge=1, le=1024)
     queue: int = Field(64, ge=1, le=100_000)
+    max_wait: float = Field(1, gt=0, le=3600)
     batch: int = Field(4, ge=1, le=256)
     max_images: int = Field(32, ge=1, le=10_000)
     max_body: int = Field(32, ge=1, le=2048)
     max_pixels: int = Field(50, ge=1, le=1000)
     max_connections: int = Field(1000, ge=1, le=1_000_000)
+    max_client_connections: int | None = Field(None, ge=1, le=1_000_000)
+    probe_port: int | None = Field(None, ge=0, le=65_535)
     deadline: float = Field(10, gt=0, le=3600)
     grace: float = Field(20, ge=0, le=3600)
     token_file: Path | None = None
