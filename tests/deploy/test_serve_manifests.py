@@ -127,7 +127,9 @@ def test_probes_ask_what_the_server_answers() -> None:
         "readinessProbe": "/health/ready",
         "livenessProbe": "/health/live",
     }.items():
-        assert CONTAINER[probe]["httpGet"] == {"path": path, "port": CONTAINER["ports"][0]["name"]}
+        assert CONTAINER[probe]["httpGet"] == {"path": path, "port": "probes"}
+    ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
+    assert ports["probes"] == int(flag("--probe-port"))
         assert path in HEALTH
 
 
@@ -201,8 +203,8 @@ def test_it_scales_on_a_quarter_of_the_queue() -> None:
     assert target["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"]
     queue, processor = scaler["metrics"]
-    assert queue["pods"]["metric"]["name"] == "foveate_queue_images"
-    assert 4 * int(queue["pods"]["target"]["averageValue"]) == int(flag("--queue"))
+    assert queue["pods"]["metric"]["name"] == "foveate_queue_fullness"
+    assert queue["pods"]["target"]["averageValue"] == "250m"
     assert processor["resource"]["name"] == "cpu"
     assert scaler["minReplicas"] > OBJECTS["PodDisruptionBudget"]["spec"]["maxUnavailable"]
 
@@ -323,7 +325,8 @@ def test_tls_can_be_added(overlay: str, tmp_path: Path) -> None:
         validate(rendered[kind])
     (container,) = rendered["Deployment"]["spec"]["template"]["spec"]["containers"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+        assert container[probe]["httpGet"]["port"] == "probes"
+        assert "scheme" not in container[probe]["httpGet"]  # that port speaks plain HTTP
     assert rendered["ServiceMonitor"]["spec"]["endpoints"][0]["scheme"] == "https"
     assert {"/tls"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
 
