@@ -112,7 +112,7 @@ def serve(
         "pybase64",
         "prometheus_client",
     )
-    with ending_on_sigterm():
+    with ending_on_sigterm() as asked:
         from foveate.serve.logs import start_logging
         from foveate.serve.models import parse_models, read_served
         from foveate.serve.server import run_server
@@ -142,9 +142,12 @@ def serve(
         )
         served = [read_served(name, path) for name, path in parse_models(models).items()]
         names = ", ".join(model.name for model in served)
+        writer = start_logging(quiet=quiet)
+        if asked.is_set():
+            raise typer.Exit
         run_server(
             served,
             settings,
             lambda url: print(f"Serving {names} on {url}", flush=True),
-            start_logging(quiet=quiet),
+            writer,
         )

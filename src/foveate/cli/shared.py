@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -111,11 +112,21 @@ def need_extra(extra: str, purpose: str, *modules: str) -> None:
 
 
 @contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Within, SIGTERM is a regular end; the first process of a container would ignore it."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def ending_on_sigterm() -> Iterator[threading.Event]:
+    """Within, SIGTERM is a regular end; the first process of a container would ignore it.
+
+    What it gives is set when the signal has come: a library that is just being imported may
+    swallow the exit.
+    """
+    asked = threading.Event()
+
+    def end(*_: object) -> None:
+        asked.set()
+        sys.exit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -225,8 +225,11 @@ class WorkerProcess:
         _, hanging = await asyncio.wait(tasks, timeout=_PIPE_SECONDS)
         for task in hanging:
             task.cancel()
-        with suppress(ConnectionError):
-            await self._stdin.wait_closed()
+        with suppress(ConnectionError, TimeoutError):
+            # What is left in it is of no use, but keeps the transport from ending.
+            async with asyncio.timeout(_PIPE_SECONDS):
+                await self._stdout.read()
+                await self._stdin.wait_closed()
 
     async def _set_up(self, seconds: float) -> None:
         try:

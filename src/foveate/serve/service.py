@@ -25,6 +25,10 @@ from foveate.serve.writer import Writer
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
 
+_PROMISED = 0.85
+"""Of the longest wait, what is promised by the mean speed: an image may take longer than the mean,
+and what is not in the workers, HTTP above all, takes its time, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -235,12 +239,12 @@ class Service:
     def _too_long(self, ahead: int, images: int) -> bool:
         """Whether so many images behind those would wait too long; never where none waits."""
         wait = self._pool.seconds_to_wait(ahead + images)
-        return ahead > 0 and wait > self.settings.max_wait
+        return ahead > 0 and wait > _PROMISED * self.settings.max_wait
 
     def _fullness(self) -> float:
         waiting = len(self._line)
         wait = self._pool.seconds_to_wait(waiting) if waiting else 0.0
-        return max(waiting / self.settings.queue, wait / self.settings.max_wait)
+        return max(waiting / self.settings.queue, wait / (_PROMISED * self.settings.max_wait))
 
     def _dropped(self) -> dict[str, int]:
         predictions = None if self._log is None else self._log.writer
