@@ -128,9 +128,9 @@ def test_probes_ask_what_the_server_answers() -> None:
         "livenessProbe": "/health/live",
     }.items():
         assert CONTAINER[probe]["httpGet"] == {"path": path, "port": "probes"}
+        assert path in HEALTH
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
     assert ports["probes"] == int(flag("--probe-port"))
-        assert path in HEALTH
 
 
 def test_the_secret_is_the_one_that_the_docs_create() -> None:

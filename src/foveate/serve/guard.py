@@ -73,8 +73,8 @@ class Guard:
         self._app = app
         self._service = service
         self._bodies = _Bodies()
-        # A few connections must be left to those who find room.
-        self._pacing = Pacing(service.settings.max_connections * 3 // 4)
+        # Some connections must be left to those who find room.
+        self._pacing = Pacing(service.settings.max_connections * 17 // 20)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""

@@ -17,8 +17,9 @@ AT_ONCE = 50.0
 """Refusals a second that are told at once. One of a request of 75 kB takes both ends about 0.5 ms
 of a core together: so many take 2 % of one."""
 
-HOLD_SECONDS = 2.0
-"""For which others are held: of 800 clients that retry at once, 400 refusals a second are left."""
+HOLD_SECONDS = 3.0
+"""For which others are held: of 800 clients that retry at once, 300 refusals a second are left,
+which take a sixth of a slow core. Clients give up later than that, so none comes again sooner."""
 
 
 _SUMMARY_SECONDS = 1.0
