@@ -113,7 +113,7 @@ def test_whoever_selects_pods_selects_these() -> None:
 
 
 def test_ports_are_the_servers() -> None:
-    (port,) = CONTAINER["ports"]
+    port, _ = CONTAINER["ports"]
     assert port["containerPort"] == int(entry_point()[entry_point().index("--port") + 1])
     (outside,) = OBJECTS["Service"]["spec"]["ports"]
     (rule,) = OBJECTS["NetworkPolicy"]["spec"]["ingress"]

@@ -40,6 +40,7 @@ async def impatient(port: int, request: bytes, end: float, found: Counter[int]) 
         await reader.readexactly(length)
         found[int(head.split()[1])] += 1
     writer.close()
+    await writer.wait_closed()
 
 
 async def storm(port: int, request: bytes, clients: int, seconds: float) -> Counter[int]:

@@ -54,7 +54,9 @@ def test_killed_workers_fail_no_request(tmp_path: Path, model_file: Path, image:
         for pid in sorted(first):
             time.sleep(0.5)
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: len(server.workers) == 2)
+            page = f"{server.url}/metrics"
+            wait_until(lambda: pid not in server.workers)
+            wait_until(lambda: "foveate_workers 2.0" in httpx.get(page).text, seconds=60)
         time.sleep(0.5)
         stop.set()
         found = sum((one.result() for one in asking), Counter())
@@ -73,7 +75,7 @@ def test_a_full_line_is_told_at_once(tmp_path: Path, model_file: Path, image: by
         (worker,) = server.workers
         os.kill(worker, signal.SIGSTOP)
         try:
-            waiting = [pool.submit(client.post, "/predict", content=image) for _ in range(3)]
+            waiting = [pool.submit(client.post, "/predict", content=image) for _ in range(4)]
             page = f"{server.url}/metrics"
             wait_until(lambda: "foveate_queue_images 2.0" in httpx.get(page).text)
             start = time.monotonic()
@@ -124,7 +126,7 @@ def test_slow_clients_do_not_hold_up_others(tmp_path: Path, model_file: Path, im
 
 def test_what_was_taken_is_finished(tmp_path: Path, model_file: Path, image: bytes) -> None:
     with (
-        serving(tmp_path / "log", model_file, "--workers", 1) as server,
+        serving(tmp_path / "log", model_file, "--workers", 1, "--max-wait", 60) as server,
         httpx.Client(base_url=server.url, timeout=30) as client,
         ThreadPoolExecutor(16) as pool,
     ):

@@ -87,7 +87,7 @@ class Guard:
         request_id = shown if _REQUEST_ID.fullmatch(shown) else uuid4().hex
         until = asyncio.get_running_loop().time() + self._service.settings.deadline
         scope.update({ID_KEY: request_id, UNTIL_KEY: until})
-        body = _Body(receive, self._service, self._bodies, until)
+        body = _Body(receive, self._service, self._bodies, until, _brings_images(scope))
         status = 0
         held = False
 
@@ -142,7 +142,7 @@ class Guard:
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Refuse by the headers alone what can be."""
         service = self._service
-        path, posts = scope["path"], scope["method"] == "POST"
+        path = scope["path"]
         if path not in OPEN_PATHS and not service.tokens.allow(headers.get("authorization")):
             raise RequestRefused(
                 HTTPStatus.UNAUTHORIZED,
@@ -156,8 +156,8 @@ class Guard:
         most = limit if "expect" in headers else _DISCARDED * limit
         if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
             raise _too_large(service)
-        if posts and (path == "/predict" or path.startswith("/v2/models/")):
-            service.enter()
+        if _brings_images(scope):
+            service.check_room()
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         path: str = scope["path"]
@@ -189,6 +189,11 @@ class Guard:
         )
 
 
+def _brings_images(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "POST" and (path == "/predict" or path.startswith("/v2/models/"))
+
+
 def _shown_path(scope: Scope) -> str:
     """As it was sent, percent-encoded: decoded, it may hold ends of lines and worse."""
     return str(scope["raw_path"][:200], "ascii", "backslashreplace")
@@ -197,11 +202,19 @@ def _shown_path(scope: Scope) -> str:
 class _Body:
     """The body of one request, within the limits of one and of all."""
 
-    def __init__(self, receive: Receive, service: Service, bodies: _Bodies, until: float) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        service: Service,
+        bodies: _Bodies,
+        until: float,
+        images: bool,
+    ) -> None:
         self._receive = receive
         self._service = service
         self._bodies = bodies
         self._until = until
+        self._images = images
         self._complete = False
         self._held = 0
         self.received = 0
@@ -210,7 +223,8 @@ class _Body:
         """The next message.
 
         Raises:
-            RequestRefused: 408 too slow, 413 too large, 503 all bodies together are.
+            RequestRefused: 408 too slow, 413 too large, 503 all bodies together are, or there is
+                no room any more.
         """
         if self._complete:  # what comes now is the end of the connection: wait as long as it takes
             return await self._receive()
@@ -226,6 +240,9 @@ class _Body:
         # Large bodies first: a few of them that come slowly must not keep out all small ones.
         if held > 2 * most or (held > most and self._held > _SMALL):
             raise busy("queue_full", "Too much is being sent at once; try again later.")
+        if self._complete and self._images:
+            # Hundreds may have found the room that there was when their first bytes came.
+            self._service.check_room()
         return message
 
     def release(self) -> None:

@@ -18,10 +18,6 @@ from numpy.typing import NDArray
 
 from foveate.serve.models import ServedModel
 
-ENTRY_SECONDS = 0.25
-"""For a request to arrive and be put into the line once there was room for it; a slower one has to
-find room again, so that clients who send slowly keep nobody out."""
-
 
 class LineFull(Exception):  # noqa: N818 - reads as the sentence it is
     """There is no room for so many more images."""
@@ -117,21 +113,10 @@ class Line:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._jobs: deque[Job] = deque()
-        self._entering: deque[float] = deque()
         self._turns: list[_Turn] = []
 
     def __len__(self) -> int:
         return len(self._jobs)
-
-    def expected(self, now: float) -> int:
-        """Images that wait, and requests that were let in and bring at least one each."""
-        while self._entering and self._entering[0] <= now - ENTRY_SECONDS:
-            self._entering.popleft()
-        return len(self._jobs) + len(self._entering)
-
-    def enter(self, now: float) -> None:
-        """A request was let in, and counts as one image until it puts its own."""
-        self._entering.append(now)
 
     def put(self, jobs: Sequence[Job]) -> None:
         """Add the images of a request, all or none.
@@ -141,8 +126,6 @@ class Line:
         Raises:
             LineFull: there is no room.
         """
-        if self._entering:
-            self._entering.popleft()
         if self._jobs and len(self._jobs) + len(jobs) > self.limit:
             raise LineFull
         self._jobs.extend(jobs)

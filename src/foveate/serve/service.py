@@ -151,18 +151,16 @@ class Service:
         if not self.ready:
             raise busy("not_ready", "No worker is ready; try again in a moment.", 2)
 
-    def enter(self) -> None:
-        """Let a request in, or refuse it before its body is read.
+    def check_room(self) -> None:
+        """Refuse before the body is read, or taken apart, where it could only be refused after.
 
         Raises:
             RequestRefused: 503, no worker is ready or there is no room in the line.
         """
         self.check_ready()
-        now = asyncio.get_running_loop().time()
-        ahead = self._line.expected(now)
+        ahead = len(self._line)
         if ahead >= self.settings.queue or self._too_long(ahead, 1):
             raise self._full()
-        self._line.enter(now)
 
     async def classify(
         self, name: str | None, uploads: Sequence[Upload], *, until: float, request_id: str
