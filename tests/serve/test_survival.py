@@ -42,6 +42,7 @@ def test_killed_workers_fail_no_request(tmp_path: Path, model_file: Path, image:
         ThreadPoolExecutor(8) as pool,
     ):
         first = set(server.workers)
+        page = f"{server.url}/metrics"
         stop = threading.Event()
 
         def ask() -> Counter[int]:
@@ -54,8 +55,7 @@ def test_killed_workers_fail_no_request(tmp_path: Path, model_file: Path, image:
         for pid in sorted(first):
             time.sleep(0.5)
             os.kill(pid, signal.SIGKILL)
-            page = f"{server.url}/metrics"
-            wait_until(lambda: pid not in server.workers)
+            wait_until(lambda gone=pid: gone not in server.workers)
             wait_until(lambda: "foveate_workers 2.0" in httpx.get(page).text, seconds=60)
         time.sleep(0.5)
         stop.set()
