@@ -162,7 +162,10 @@ def _from_starlette(error: HTTPException) -> RequestRefused:
         405: ("method_not_allowed", "This address does not take this method; see /openapi.json."),
     }
     reason, sentence = sentences.get(error.status_code, ("invalid_request", str(error.detail)))
-    return RequestRefused(HTTPStatus(error.status_code), reason, sentence, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "GET" in headers.get("Allow", ""):  # see `Guard`
+        headers["Allow"] = "GET, HEAD"
+    return RequestRefused(HTTPStatus(error.status_code), reason, sentence, headers=headers)
 
 
 def _refuse(request: Request, refusal: RequestRefused) -> Response:

@@ -81,6 +81,9 @@ class Guard:
         request_id = shown if _REQUEST_ID.fullmatch(shown) else uuid4().hex
         until = asyncio.get_running_loop().time() + self._service.settings.deadline
         scope.update({ID_KEY: request_id, UNTIL_KEY: until})
+        asked = scope["method"]
+        if asked == "HEAD":  # answered as GET is; uvicorn leaves out the body
+            scope = {**scope, "method": "GET"}
         body = _Body(receive, self._service, self._bodies, until)
         status = 0
 
@@ -123,6 +126,7 @@ class Guard:
             if connection is not None:
                 connection.when_lost = None
             body.release()
+            scope["method"] = asked
             self._tell(scope, request_id, status, time.perf_counter() - start, body.received)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
