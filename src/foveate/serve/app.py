@@ -23,11 +23,11 @@ from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
 from foveate.serve.openapi import ERRORS, PREDICT_BODY, Api, plain_text, some_errors
 from foveate.serve.openinference_routes import add_openinference
-from foveate.serve.refusal import RequestRefused
+from foveate.serve.refusal import RequestRefused, invalid
 from foveate.serve.requests import classify
 from foveate.serve.schemas import Health, ModelInfo, ModelsResponse, PredictResponse
 from foveate.serve.service import Service, Upload
-from foveate.serve.uploads import invalid, read_uploads
+from foveate.serve.uploads import read_uploads
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

@@ -21,6 +21,7 @@ from pydantic_core import to_json
 
 from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
+from foveate.serve.refusal import invalid
 from foveate.serve.schemas import (
     InferRequest,
     InferTensor,
@@ -29,7 +30,7 @@ from foveate.serve.schemas import (
 )
 from foveate.serve.service import Upload
 from foveate.serve.settings import ServerSettings
-from foveate.serve.uploads import check_count, check_values, decode_base64, in_words, invalid
+from foveate.serve.uploads import check_count, check_values, decode_base64, in_words
 
 LENGTH_HEADER = "inference-header-content-length"
 INPUT = "image"
