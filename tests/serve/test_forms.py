@@ -22,7 +22,8 @@ def read(
 ) -> list[Upload]:
     """The files of a form of one part, with these headers."""
     body = b"--b\r\n" + b"\r\n".join(headers) + b"\r\n\r\n" + data + b"\r\n--b--\r\n"
-    asked = {"type": "http", "method": "POST", "headers": [(b"content-type", b"multipart/form-data; boundary=b")]}  # fmt: skip
+    kind = (b"content-type", b"multipart/form-data; boundary=b")
+    asked = {"type": "http", "method": "POST", "headers": [kind]}
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -85,9 +86,9 @@ def test_long_headers_take_no_time(piece: str) -> None:
 
 
 def test_files_with_extended_names_are_counted() -> None:
+    part = disposition("filename*=UTF-8''a")
+    second = b"x\r\n--b\r\n" + part + b"\r\n\r\ny"
     with pytest.raises(RequestRefused, match="at most 1 are taken"):
-        part = disposition("filename*=UTF-8''a")
-        second = b"x\r\n--b\r\n" + part + b"\r\n\r\ny"
         read(part, data=second, settings=ServerSettings(max_images=1))
 
 

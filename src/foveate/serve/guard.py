@@ -6,14 +6,15 @@ import asyncio
 import logging
 import re
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import uuid4
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foveate.serve.body import DISCARDED, Bodies, Body, too_large
 from foveate.serve.connection import CONNECTION_KEY
+from foveate.serve.encoding import make_decoder
 from foveate.serve.logs import log
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
@@ -34,24 +35,10 @@ OPEN_PATHS = frozenset(
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_PATH = re.compile(r"/v2/models/[^/]+(/ready|/infer)?")
 _ROUTES = OPEN_PATHS | {"/models", "/predict", "/metrics"}
-_DISCARDED = 4
-"""A body over the limit is read on up to so many times the limit, and thrown away: a client
-that is cut off while it still sends often never sees why."""
-
 UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
-
-_SMALL = 2**20
-"""Bytes of a body that is still taken when large ones are refused for want of room."""
-
-
-@dataclass(slots=True)
-class _Bodies:
-    """Bytes of bodies in memory, of all requests together."""
-
-    held: int = 0
 
 
 class Guard:
@@ -68,7 +55,7 @@ class Guard:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
-        self._bodies = _Bodies()
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -84,7 +71,7 @@ class Guard:
         asked = scope["method"]
         if asked == "HEAD":  # answered as GET is; uvicorn leaves out the body
             scope = {**scope, "method": "GET"}
-        body = _Body(receive, self._service, self._bodies, until)
+        body = Body(receive, self._service.settings, self._bodies, until)
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -104,6 +91,8 @@ class Guard:
             connection.when_lost = task.cancel  # nobody works for a client that has gone
         try:
             self._admit(scope, headers)
+            if asked == "POST":
+                body.decoder = make_decoder(",".join(headers.getlist("content-encoding")))
             await self._app(scope, body.receive, send_marked)
         except RequestRefused as refusal:
             scope[REASON_KEY] = refusal.reason
@@ -143,9 +132,9 @@ class Guard:
         declared = headers.get("content-length", "")
         limit = service.settings.max_body_bytes
         # Where the client asks first, or would send more than is worth throwing away.
-        most = limit if "expect" in headers else _DISCARDED * limit
+        most = limit if "expect" in headers else DISCARDED * limit
         if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
-            raise _too_large(service)
+            raise too_large(service.settings)
         if posts and (path == "/predict" or path.startswith("/v2/models/")):
             service.check_room()
 
@@ -180,71 +169,3 @@ class Guard:
 def _shown_path(scope: Scope) -> str:
     """As it was sent, percent-encoded: decoded, it may hold ends of lines and worse."""
     return str(scope["raw_path"][:200], "ascii", "backslashreplace")
-
-
-class _Body:
-    """The body of one request, within the limits of one and of all."""
-
-    def __init__(self, receive: Receive, service: Service, bodies: _Bodies, until: float) -> None:
-        self._receive = receive
-        self._service = service
-        self._bodies = bodies
-        self._until = until
-        self._complete = False
-        self._held = 0
-        self.received = 0
-
-    async def receive(self) -> Message:
-        """The next message.
-
-        Raises:
-            RequestRefused: 408 too slow, 413 too large, 503 all bodies together are.
-        """
-        if self._complete:  # what comes now is the end of the connection: wait as long as it takes
-            return await self._receive()
-        message = await self._next()
-        limit = self._service.settings.max_body_bytes
-        if self.received > limit:
-            self.release()
-            while not self._complete and self.received <= _DISCARDED * limit:
-                await self._next()
-            raise _too_large(self._service)
-        most = self._service.settings.bodies_bytes
-        held = self._bodies.held
-        # Large bodies first: a few of them that come slowly must not keep out all small ones.
-        if held > 2 * most or (held > most and self._held > _SMALL):
-            raise busy("queue_full", "Too much is being sent at once; try again later.")
-        return message
-
-    def release(self) -> None:
-        """The body is not in memory any more."""
-        self._bodies.held -= self._held
-        self._held = 0
-
-    async def _next(self) -> Message:
-        try:
-            async with asyncio.timeout_at(self._until):
-                message = await self._receive()
-        except TimeoutError:
-            self._complete = True
-            raise RequestRefused(
-                HTTPStatus.REQUEST_TIMEOUT,
-                "too_slow",
-                f"The request did not arrive within {self._service.settings.deadline:g} s.",
-                headers={"connection": "close"},
-            ) from None
-        count = len(message.get("body", b""))
-        self.received += count
-        self._held += count
-        self._bodies.held += count
-        self._complete = not message.get("more_body", False)
-        return message
-
-
-def _too_large(service: Service) -> RequestRefused:
-    return RequestRefused(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "too_large",
-        f"The body is larger than {service.settings.max_body} MiB.",
-        headers={"connection": "close"},
-    )

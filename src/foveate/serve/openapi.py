@@ -17,7 +17,10 @@ ERRORS: Responses = {
     404: {"model": ErrorResponse, "description": "No such classifier"},
     408: {"model": ErrorResponse, "description": "The request came too slowly"},
     413: {"model": ErrorResponse, "description": "Too many bytes, images or pixels"},
-    415: {"model": ErrorResponse, "description": "Not a type of body that is understood"},
+    415: {
+        "model": ErrorResponse,
+        "description": "Not a type or an encoding of body that is understood",
+    },
     422: {
         "model": ErrorResponse,
         "description": "Not an image (the body names which), or no request",

@@ -56,7 +56,7 @@ def add_openinference(app: FastAPI, service: Service) -> None:
         "/v2/models/{name}/infer",
         summary="Label and probabilities of images, as tensors",
         response_model=InferResponse,
-        responses={status: ERRORS[status] for status in ERRORS if status != 415},
+        responses=ERRORS,
         openapi_extra=INFER_BODY,
     )
     async def infer(name: str, request: Request) -> Response:
