@@ -71,12 +71,12 @@ def make_app(service: Service) -> Guard:
         return Health(status="ready")
 
     @app.get(
-        "/metrics", summary="Metrics for Prometheus", responses=plain_text() | some_errors(401)
+        "/metrics", summary="Metrics for Prometheus", responses=plain_text() | some_errors(401, 403)
     )
     async def metrics() -> Response:
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/models", summary="The classifiers that are served", responses=some_errors(401))
+    @app.get("/models", summary="The classifiers that are served", responses=some_errors(401, 403))
     async def models() -> ModelsResponse:
         return ModelsResponse(
             models=[

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foveate.serve.body import DISCARDED, Bodies, Body, too_large
+from foveate.serve.browsers import Browsers, is_loopback
 from foveate.serve.connection import CONNECTION_KEY
 from foveate.serve.encoding import make_decoder
 from foveate.serve.logs import log
@@ -56,6 +57,8 @@ class Guard:
         self._app = app
         self._service = service
         self._bodies = Bodies()
+        local = not service.tokens.wanted and is_loopback(service.settings.host)
+        self._browsers = Browsers(local=local, origins=())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -122,6 +125,7 @@ class Guard:
         """Refuse by the headers alone what can be."""
         service = self._service
         path, posts = scope["path"], scope["method"] == "POST"
+        self._browsers.check(path, headers)
         if path not in OPEN_PATHS and not service.tokens.allow(headers.get("authorization")):
             raise RequestRefused(
                 HTTPStatus.UNAUTHORIZED,

@@ -38,14 +38,14 @@ def add_openinference(app: FastAPI, service: Service) -> None:
         service.check_ready()
         return ServerReady(ready=True)
 
-    @app.get("/v2/models/{name}", summary="A classifier", responses=some_errors(401, 404))
+    @app.get("/v2/models/{name}", summary="A classifier", responses=some_errors(401, 403, 404))
     async def metadata(name: str) -> ModelMetadata:
         return describe(service.model(name))
 
     @app.get(
         "/v2/models/{name}/ready",
         summary="Whether a classifier can be asked",
-        responses=some_errors(401, 404, 503),
+        responses=some_errors(401, 403, 404, 503),
     )
     async def model_ready(name: str) -> ModelReady:
         service.model(name)
