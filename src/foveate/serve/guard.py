@@ -40,6 +40,7 @@ UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
+TOKEN_KEY = "foveate.token"  # noqa: S105 - where its name is
 
 
 class Guard:
@@ -126,13 +127,8 @@ class Guard:
         service = self._service
         path, posts = scope["path"], scope["method"] == "POST"
         self._browsers.check(path, headers)
-        if path not in OPEN_PATHS and not service.tokens.allow(headers.get("authorization")):
-            raise RequestRefused(
-                HTTPStatus.UNAUTHORIZED,
-                "unauthorized",
-                "Show a token of this server: `Authorization: Bearer TOKEN`.",
-                headers={"www-authenticate": "Bearer"},
-            )
+        if path not in OPEN_PATHS:
+            self._check_token(scope, headers.get("authorization"))
         declared = headers.get("content-length", "")
         limit = service.settings.max_body_bytes
         # Where the client asks first, or would send more than is worth throwing away.
@@ -141,6 +137,26 @@ class Guard:
             raise too_large(service.settings)
         if posts and (path == "/predict" or path.startswith("/v2/models/")):
             service.check_room()
+
+    def _check_token(self, scope: Scope, authorization: str | None) -> None:
+        """Refuse who shows no token, or one that is for something else."""
+        grant = self._service.tokens.grant(authorization)
+        if grant is None:
+            raise RequestRefused(
+                HTTPStatus.UNAUTHORIZED,
+                "unauthorized",
+                "Show a token of this server: `Authorization: Bearer TOKEN`.",
+                headers={"www-authenticate": "Bearer"},
+            )
+        scope[TOKEN_KEY] = grant.name
+        wanted = wanted_scope(scope["path"])
+        if wanted not in grant.scopes:
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN,
+                "forbidden",
+                f"The token ‘{grant.name}’ is not for this; it wants one for ‘{wanted}’.",
+                headers={"www-authenticate": 'Bearer error="insufficient_scope"'},
+            )
 
     def _tell(
         self, scope: Scope, request_id: str, status: int, seconds: float, received: int
@@ -166,8 +182,16 @@ class Guard:
             bytes=received,
             images=scope.get(IMAGES_KEY),
             client=(scope.get("client") or (None,))[0],
+            token=scope.get(TOKEN_KEY),
             reason=reason,
         )
+
+
+def wanted_scope(path: str) -> str:
+    """What a token has to be for, to ask at an address that is not open."""
+    if path == "/metrics":
+        return "metrics"
+    return "admin" if path.startswith("/admin/") else "predict"
 
 
 def _shown_path(scope: Scope) -> str:
