@@ -19,6 +19,7 @@ from foveate.serve.encoding import make_decoder
 from foveate.serve.logs import log
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
+from foveate.serve.tracing import Trace
 
 OPEN_PATHS = frozenset(
     {
@@ -40,6 +41,7 @@ UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
+TRACE_KEY = "foveate.trace"
 TOKEN_KEY = "foveate.token"  # noqa: S105 - where its name is
 
 
@@ -75,6 +77,9 @@ class Guard:
         asked = scope["method"]
         if asked == "HEAD":  # answered as GET is; uvicorn leaves out the body
             scope = {**scope, "method": "GET"}
+        trace = self._service.tracer.begin(asked, _shown_path(scope), headers)
+        if trace is not None:
+            scope[TRACE_KEY] = trace
         body = Body(receive, self._service.settings, self._bodies, until)
         status = 0
 
@@ -87,6 +92,8 @@ class Guard:
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
+                if trace is not None:
+                    message["headers"].append((b"traceparent", trace.header.encode()))
             await send(message)
 
         connection = scope.get("extensions", {}).get(CONNECTION_KEY, {}).get("connection")
@@ -120,6 +127,8 @@ class Guard:
                 connection.when_lost = None
             body.release()
             scope["method"] = asked
+            if trace is not None:
+                trace.end(status, scope.get(REASON_KEY))
             self._tell(scope, request_id, status, time.perf_counter() - start, body.received)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
@@ -168,6 +177,7 @@ class Guard:
             route = "other"
         shown = str(status or "gone")  # no response: the client had gone, or the server stops
         reason = scope.get(REASON_KEY)
+        trace: Trace | None = scope.get(TRACE_KEY)
         if reason is not None:
             self._service.metrics.rejections.labels(reason).inc()
         self._service.metrics.requests.labels(route, shown).observe(seconds)
@@ -183,6 +193,8 @@ class Guard:
             images=scope.get(IMAGES_KEY),
             client=(scope.get("client") or (None,))[0],
             token=scope.get(TOKEN_KEY),
+            trace_id=trace.trace_id if trace else None,
+            span_id=trace.span_id if trace else None,
             reason=reason,
         )
 

@@ -62,6 +62,21 @@ class Refusal:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What the time of an image went to, from when its batch was begun.
+
+    Attributes:
+        begun: when, by the event loop's clock, in seconds.
+        decode: seconds that decoding the batch took.
+        infer: seconds that the network and the head took.
+    """
+
+    begun: float
+    decode: float
+    infer: float
+
+
 @dataclass(eq=False, slots=True)
 class Job:
     """One image of a request.
@@ -72,6 +87,7 @@ class Job:
         arrived: when, by the event loop's clock, in seconds.
         answer: what the request waits for; cancelled where it does not wait any more.
         deaths: workers that died with this image among those they had.
+        times: what it took; None before it was answered.
     """
 
     model: str
@@ -79,6 +95,7 @@ class Job:
     arrived: float
     answer: asyncio.Future[Answer | Refusal] = field(repr=False)
     deaths: int = 0
+    times: Times | None = None
 
 
 class Line:

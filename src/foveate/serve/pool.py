@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from foveate.errors import ModelFileError, Reason
-from foveate.serve.line import Job, Line, Refusal
+from foveate.serve.line import Job, Line, Refusal, Times
 from foveate.serve.logs import log
 from foveate.serve.metrics import Metrics
 from foveate.serve.models import ServedModel
@@ -219,7 +219,9 @@ class Pool:
             return
         place.pause = 0.0
         self._measure(jobs[0].model, answered, loop.time() - start)
+        times = Times(start, answered.decode, answered.infer)
         for job, answer in zip(jobs, answered.answers, strict=True):
+            job.times = times
             if not job.answer.done():
                 job.answer.set_result(answer)
 

@@ -17,7 +17,9 @@ from foveate.serve.process import Setup
 from foveate.serve.refusal import RefusedImage, RequestRefused, busy, images_refused
 from foveate.serve.reload import Reloader
 from foveate.serve.settings import ServerSettings
+from foveate.serve.telemetry import make_tracer
 from foveate.serve.tokens import Tokens
+from foveate.serve.tracing import Trace
 
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
@@ -47,6 +49,7 @@ class Service:
         settings: limits.
         metrics: what happened.
         tokens: who may ask.
+        tracer: whose traces the requests belong to.
 
     Raises:
         SettingsError: the tokens or the log of predictions are not usable.
@@ -55,6 +58,7 @@ class Service:
     def __init__(self, models: Sequence[ServedModel], settings: ServerSettings) -> None:
         self.settings = settings
         self.tokens = Tokens(settings.token_file)
+        self.tracer = make_tracer()
         self._line = Line(settings.queue)
         self.metrics = Metrics(lambda: len(self._line), settings.queue)
         self._default = models[0].name
@@ -117,6 +121,7 @@ class Service:
         await self._pool.stop()
         if self._log is not None:
             self._log.close()
+        await self.tracer.close()
 
     def check_ready(self) -> None:
         """Refuse while nobody could answer.
@@ -138,7 +143,13 @@ class Service:
             raise self._full()
 
     async def classify(
-        self, name: str | None, uploads: Sequence[Upload], *, until: float, request_id: str
+        self,
+        name: str | None,
+        uploads: Sequence[Upload],
+        *,
+        until: float,
+        request_id: str,
+        trace: Trace | None = None,
     ) -> list[Answer]:
         """Have images classified, all by the same version of the classifier.
 
@@ -147,6 +158,7 @@ class Service:
             uploads: the images.
             until: by the event loop's clock; then nobody waits any more.
             request_id: for the log of predictions.
+            trace: told what the time went to.
 
         Returns:
             One answer an image, none of them refused.
@@ -157,10 +169,10 @@ class Service:
         """
         model = self.model(name)
         self.check_room()
-        answers = await self._answers(model.name, uploads, until)
+        answers = await self._answers(model.name, uploads, until, trace)
         if len({answer.model.id for answer in answers}) > 1:
             # The file was replaced between two images; by now only the new version answers.
-            answers = await self._answers(model.name, uploads, until)
+            answers = await self._answers(model.name, uploads, until, trace)
         self.metrics.predicted(answers)
         if self._log is not None:
             await asyncio.to_thread(
@@ -172,7 +184,9 @@ class Service:
             )
         return answers
 
-    async def _answers(self, name: str, uploads: Sequence[Upload], until: float) -> list[Answer]:
+    async def _answers(
+        self, name: str, uploads: Sequence[Upload], until: float, trace: Trace | None
+    ) -> list[Answer]:
         loop = asyncio.get_running_loop()
         now = loop.time()
         if now + self._pool.seconds_to_wait(len(self._line)) > until:
@@ -196,6 +210,8 @@ class Service:
                 for job in jobs:
                     job.answer.cancel()
                 self._line.remove(jobs)
+        if trace is not None:
+            trace.answered(jobs)
         refused = [
             RefusedImage(index, uploads[index].name, answer.reason, answer.detail)
             for index, answer in enumerate(answers)
