@@ -25,7 +25,14 @@ from foveate.serve.openapi import ERRORS, PREDICT_BODY, Api, plain_text, some_er
 from foveate.serve.openinference_routes import add_openinference
 from foveate.serve.refusal import RequestRefused, invalid
 from foveate.serve.requests import classify
-from foveate.serve.schemas import Health, ModelInfo, ModelsResponse, PredictResponse
+from foveate.serve.schemas import (
+    Health,
+    ModelInfo,
+    ModelsResponse,
+    PredictResponse,
+    ReloadedModel,
+    ReloadResponse,
+)
 from foveate.serve.service import Service, Upload
 from foveate.serve.uploads import read_uploads
 
@@ -89,6 +96,20 @@ def make_app(service: Service) -> Guard:
                     default=number == 0,
                 )
                 for number, model in enumerate(service.models)
+            ]
+        )
+
+    @app.post(
+        "/admin/reload",
+        summary="Read the files of the classifiers and tokens again",
+        responses=some_errors(401, 403, 422),
+    )
+    async def reload() -> ReloadResponse:
+        changed = {model.name for model in await service.reload_now()}
+        return ReloadResponse(
+            models=[
+                ReloadedModel(name=model.name, id=model.id, changed=model.name in changed)
+                for model in service.models
             ]
         )
 

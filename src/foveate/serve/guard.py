@@ -36,7 +36,7 @@ OPEN_PATHS = frozenset(
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_PATH = re.compile(r"/v2/models/[^/]+(/ready|/infer)?")
-_ROUTES = OPEN_PATHS | {"/models", "/predict", "/metrics"}
+_ROUTES = OPEN_PATHS | {"/models", "/predict", "/metrics", "/admin/reload"}
 UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
@@ -60,7 +60,8 @@ class Guard:
         self._app = app
         self._service = service
         self._bodies = Bodies()
-        local = not service.tokens.wanted and is_loopback(service.settings.host)
+        self._is_loopback = is_loopback(service.settings.host)
+        local = self._is_loopback and not service.tokens.wanted
         self._browsers = Browsers(local=local, origins=())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,6 +160,12 @@ class Guard:
             )
         scope[TOKEN_KEY] = grant.name
         wanted = wanted_scope(scope["path"])
+        if wanted == "admin" and grant.name is None and not self._is_loopback:
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN,
+                "forbidden",
+                "A server that others reach is administered with a token only; it has none.",
+            )
         if wanted not in grant.scopes:
             raise RequestRefused(
                 HTTPStatus.FORBIDDEN,

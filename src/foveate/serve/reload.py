@@ -40,6 +40,8 @@ class Reloader:
             name: model.fingerprint for name, model in pool.models.items()
         }
         self._again = 0.0
+        self._looking = asyncio.Lock()
+        self._errors: dict[str, str] = {}
 
     async def run(self) -> None:
         """Look at the files until cancelled."""
@@ -49,9 +51,23 @@ class Reloader:
                 if self._tokens.changed():
                     self._read_tokens()
                 if time.monotonic() >= self._again:
-                    await self._look()
+                    async with self._looking:
+                        await self._look()
             except Exception as error:  # whatever it is, the next look may go well
                 log("watching files failed", level=logging.ERROR, trace=True, error=str(error))
+
+    async def reload_now(self) -> dict[str, str | None]:
+        """Read all files again, whether they seem to have changed or not.
+
+        Returns:
+            For every classifier why its file was refused; None where it is served as it is.
+        """
+        async with self._looking:
+            self._read_tokens()
+            names = list(self._pool.models)
+            self._tried = {name: fingerprint(self._pool.models[name].path) for name in names}
+            await self._take_over(names)
+            return {name: self._errors.get(name) for name in names}
 
     async def _look(self) -> None:
         now = {name: fingerprint(model.path) for name, model in self._pool.models.items()}
@@ -73,9 +89,12 @@ class Reloader:
         for name in names:
             try:
                 read[name] = await asyncio.to_thread(read_served, name, models[name].path)
+                self._errors.pop(name, None)
             except ModelFileError as error:
                 self._refused([name], error)
         newer = [name for name in names if read[name].id != models[name].id]
+        for name in set(names) - set(newer) - set(self._errors):
+            self._metrics.reloaded([name])
         if not newer:
             return
         try:
@@ -88,11 +107,12 @@ class Reloader:
                 self._tried[name] = None
             self._again = time.monotonic() + _AGAIN_SECONDS
         else:
-            self._metrics.reloaded(taken=True)
+            self._metrics.reloaded(newer, "taken")
             log("model replaced", models={name: read[name].id for name in newer})
 
     def _refused(self, names: Sequence[str], error: Exception) -> None:
-        self._metrics.reloaded(taken=False)
+        self._errors |= dict.fromkeys(names, str(error))
+        self._metrics.reloaded(names, "refused")
         log(
             "replaced model refused; the one before is served on",
             level=logging.ERROR,

@@ -115,6 +115,20 @@ class ModelsResponse(BaseModel):
     models: list[ModelInfo]
 
 
+class ReloadedModel(BaseModel):
+    """A classifier after its file was read again."""
+
+    name: str
+    id: str = Field(description="SHA-256 of the file that answers now")
+    changed: bool = Field(description="whether it is another one than before")
+
+
+class ReloadResponse(BaseModel):
+    """What is served after all files were read again."""
+
+    models: list[ReloadedModel]
+
+
 class Health(BaseModel):
     """How the server is."""
 

@@ -76,6 +76,7 @@ class Service:
         )
         self._log = PredictionLog(settings.log_predictions) if settings.log_predictions else None
         self._watching: asyncio.Task[None] | None = None
+        self._reloader = Reloader(self._pool, self.tokens, self.metrics)
 
     @property
     def ready(self) -> bool:
@@ -111,8 +112,7 @@ class Service:
             WorkerDied: a worker died while it started.
         """
         await self._pool.start()
-        reloader = Reloader(self._pool, self.tokens, self.metrics)
-        self._watching = asyncio.create_task(reloader.run())
+        self._watching = asyncio.create_task(self._reloader.run())
 
     async def stop(self) -> None:
         """End the workers."""
@@ -122,6 +122,24 @@ class Service:
         if self._log is not None:
             self._log.close()
         await self.tracer.close()
+
+    async def reload_now(self) -> list[ServedModel]:
+        """Read the files of the classifiers and the tokens again.
+
+        Returns:
+            The classifiers whose version changed.
+
+        Raises:
+            RequestRefused: 422, a file is refused; the version before answers on.
+        """
+        before = {model.name: model.id for model in self.models}
+        errors = await self._reloader.reload_now()
+        refused = [f"‘{name}’ stays as it was: {why}" for name, why in errors.items() if why]
+        if refused:
+            raise RequestRefused(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "model_refused", " ".join(refused)
+            )
+        return [model for model in self.models if model.id != before[model.name]]
 
     def check_ready(self) -> None:
         """Refuse while nobody could answer.
