@@ -125,12 +125,20 @@ def make_app(service: Service) -> Guard:
         model: Annotated[
             str | None, Query(description="name of the classifier; the first one by default")
         ] = None,
+        top_k: Annotated[
+            int | None,
+            Query(
+                ge=1,
+                le=2**31 - 1,
+                description="probabilities of so many labels only, the most probable first",
+            ),
+        ] = None,
     ) -> Response:
         service.model(model)  # an unknown name is told before the body is read
         uploads = await read_uploads(request, service.settings)
         answers = await classify(service, request, model, uploads)
         # Straight to JSON: checking our own numbers again would take as long as reading the body.
-        return _json(_predictions(answers[0].model, uploads, answers))
+        return _json(_predictions(answers[0].model, uploads, answers, top_k))
 
     add_openinference(app, service)
 
@@ -162,7 +170,7 @@ def make_app(service: Service) -> Guard:
 
 
 def _predictions(
-    model: ServedModel, uploads: Sequence[Upload], answers: Sequence[Answer]
+    model: ServedModel, uploads: Sequence[Upload], answers: Sequence[Answer], top_k: int | None
 ) -> dict[str, object]:
     """The content of a `PredictResponse`."""
     predictions = [
@@ -170,7 +178,7 @@ def _predictions(
             "name": upload.name,
             "label": answer.label,
             "probability": answer.probability,
-            "probabilities": answer.probabilities,
+            "probabilities": answer.most_probable(top_k) if top_k else answer.probabilities,
         }
         for upload, answer in zip(uploads, answers, strict=True)
     ]

@@ -48,6 +48,24 @@ class Answer:
         """Of every label."""
         return dict(zip(self.model.labels, self.row.tolist(), strict=True))
 
+    def most_probable(self, count: int) -> dict[str, float]:
+        """The probabilities of so many labels, or of all if there are fewer; largest first."""
+        first = most_probable(self.row, count)
+        return {self.model.labels[index]: float(self.row[index]) for index in first}
+
+
+def most_probable(rows: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Positions of the largest values of each row, largest first; of equal ones the first.
+
+    Args:
+        rows: (…, K).
+        count: how many.
+
+    Returns:
+        (…, min(K, count)).
+    """
+    return np.argsort(-rows, axis=-1, kind="stable")[..., :count]
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
