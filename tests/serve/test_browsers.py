@@ -111,3 +111,70 @@ def test_servers_that_are_not_checked(
         headers = {"host": "foveate.example", "authorization": "Bearer sesame"}
         url = f"http://127.0.0.1:{server.port}/models"
         assert httpx.get(url, headers=headers, timeout=30).status_code == 200
+
+
+SHOP = "https://shop.example"
+
+
+@pytest.fixture(scope="module")
+def shop(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server with a token that pages of the shop may ask."""
+    arguments = [model_file, "--workers", 1, "--cors-origin", SHOP, "--cors-origin", "http://b:1"]
+    environment = {"FOVEATE_TOKENS": "sesame"}
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with (
+        serving(log, *arguments, environment=environment) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        yield client
+
+
+def test_pages_that_may_ask_are_told_so(shop: httpx.Client, image: bytes) -> None:
+    for origin in (SHOP, "http://b:1"):
+        headers = {
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type",
+        }
+        asked = shop.options("/predict", headers=headers)
+        assert (asked.status_code, asked.content) == (204, b"")
+        assert asked.headers["access-control-allow-origin"] == origin
+        assert "POST" in asked.headers["access-control-allow-methods"]
+        for name in ("authorization", "content-type"):
+            assert name in asked.headers["access-control-allow-headers"]
+        for token, status in (("sesame", 200), ("wrong", 401)):  # a refusal can be read, too
+            sent = {"origin": origin, "authorization": f"Bearer {token}"}
+            answer = shop.post("/predict", content=image, headers=sent)
+            assert answer.status_code == status
+            assert answer.headers["access-control-allow-origin"] == origin
+            assert "x-request-id" in answer.headers["access-control-expose-headers"]
+            assert answer.headers["vary"] == "origin"
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_pages_that_may_not_ask_are_not(shop: httpx.Client, image: bytes) -> None:
+    for origin in ("https://evil.example", SHOP + ".evil.example", "http://shop.example", "null"):
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        asked = shop.options("/predict", headers=headers)
+        assert (asked.status_code, asked.json()["reason"]) == (403, "foreign_origin")
+        sent = {"origin": origin, "authorization": "Bearer sesame"}
+        for answer in (asked, shop.post("/predict", content=image, headers=sent)):
+            assert "access-control-allow-origin" not in answer.headers
+            assert answer.headers["vary"] == "origin"
+    assert shop.options("/predict").status_code == 401
+
+
+def test_by_default_no_page_may_ask(client: httpx.Client, server: Running) -> None:
+    headers = {"origin": server.url, "access-control-request-method": "POST"}
+    assert client.options("/predict", headers=headers).status_code == 405
+    for name in client.get("/models", headers={"origin": server.url}).headers:
+        assert not name.startswith("access-control")
+
+
+def test_all_pages_may_where_all_are_allowed() -> None:
+    browsers = Browsers(local=True, origins=("*",))
+    asked = Headers({"origin": "http://evil.example", "access-control-request-method": "POST"})
+    assert refused(browsers, origin="http://evil.example", host="localhost") is None
+    assert refused(browsers, host="evil.example") == "foreign_host"
+    assert browsers.preflight("OPTIONS", asked) is not None
+    assert (b"access-control-allow-origin", b"*") in browsers.headers(asked)

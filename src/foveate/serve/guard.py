@@ -17,6 +17,7 @@ from foveate.serve.browsers import Browsers, is_loopback
 from foveate.serve.connection import CONNECTION_KEY
 from foveate.serve.encoding import make_decoder
 from foveate.serve.logs import log
+from foveate.serve.proxies import Proxies
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
 from foveate.serve.tracing import Trace
@@ -35,7 +36,7 @@ OPEN_PATHS = frozenset(
 """What everybody may ask: nothing about the classifiers or the traffic."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
-_MODEL_PATH = re.compile(r"/v2/models/[^/]+(/ready|/infer)?")
+_MODEL_PATH = re.compile(r"/v2/models/[^/]+(/versions)?(?(1)/[^/]+)(/ready|/infer)?")
 _ROUTES = OPEN_PATHS | {"/models", "/predict", "/metrics", "/admin/reload"}
 UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
@@ -62,7 +63,8 @@ class Guard:
         self._bodies = Bodies()
         self._is_loopback = is_loopback(service.settings.host)
         local = self._is_loopback and not service.tokens.wanted
-        self._browsers = Browsers(local=local, origins=())
+        self._browsers = Browsers(local=local, origins=service.settings.cors_origin)
+        self._proxies = Proxies(service.settings.trusted_proxy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -71,6 +73,7 @@ class Guard:
             return
         start = time.perf_counter()
         headers = Headers(scope=scope)
+        self._proxies.apply(scope)
         shown = headers.get("x-request-id", "")
         request_id = shown if _REQUEST_ID.fullmatch(shown) else uuid4().hex
         until = asyncio.get_running_loop().time() + self._service.settings.deadline
@@ -92,6 +95,7 @@ class Guard:
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
+                    *self._browsers.headers(headers),
                 ]
                 if trace is not None:
                     message["headers"].append((b"traceparent", trace.header.encode()))
@@ -102,6 +106,10 @@ class Guard:
         if connection is not None and task is not None:
             connection.when_lost = task.cancel  # nobody works for a client that has gone
         try:
+            preflight = self._browsers.preflight(asked, headers)
+            if preflight is not None:
+                await preflight(scope, body.receive, send_marked)
+                return
             self._admit(scope, headers)
             if asked == "POST":
                 body.decoder = make_decoder(",".join(headers.getlist("content-encoding")))
@@ -179,7 +187,8 @@ class Guard:
     ) -> None:
         path: str = scope["path"]
         matched = _MODEL_PATH.fullmatch(path)
-        route = f"/v2/models/NAME{matched[1] or ''}" if matched else path
+        version = "/versions/V" if matched and matched[1] else ""
+        route = f"/v2/models/NAME{version}{matched[2] or ''}" if matched else path
         if not matched and path not in _ROUTES:
             route = "other"
         shown = str(status or "gone")  # no response: the client had gone, or the server stops
