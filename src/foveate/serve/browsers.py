@@ -122,5 +122,5 @@ def _foreign(what: str, value: str, instead: str) -> RequestRefused:
     return RequestRefused(
         HTTPStatus.FORBIDDEN,
         f"foreign_{what}",
-        f"Nothing is answered for the {what} ‘{shown}’ by a server without tokens; {instead}.",
+        f"Nothing is answered for the {what} ‘{shown}’ here; {instead}.",
     )
