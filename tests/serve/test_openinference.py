@@ -123,6 +123,7 @@ def test_a_version_is_answered_by_or_refused(server: Running, image: bytes) -> N
         for known in (version, model["id"]):
             address = f"/v2/models/patterns/versions/{known}"
             assert client.get(address).json() == about
+            assert client.head(address).status_code == 200
             assert client.get(f"{address}/ready").json() == {"name": "patterns", "ready": True}
         for unknown in ("1", version[:11], version.upper() + "x", "%2e%2e", "9" * 500):
             address = f"/v2/models/patterns/versions/{unknown}"

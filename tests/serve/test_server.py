@@ -162,7 +162,8 @@ def test_head_is_answered_on_every_get(client: httpx.Client, path: str) -> None:
 
 def test_those_are_all_gets(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    described = {path for path in paths if "get" in paths[path]}
+    # A version is tried in `test_openinference`.
+    described = {path for path in paths if "get" in paths[path] and "{version}" not in path}
     here = {path.replace("patterns", "{name}") for path in GETS}
     assert described == here - {"/openapi.json"}
     assert client.post("/models").headers["allow"] == "GET, HEAD"
