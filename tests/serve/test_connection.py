@@ -40,7 +40,7 @@ def pour(connection: socket.socket, piece: bytes, most: int) -> int:
     "start",
     [
         b"GET / HTTP/1.1\r\n",
-        b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
     ],
     ids=["headers", "trailers"],
 )
@@ -60,14 +60,14 @@ def test_the_headers_that_a_browser_sends_are_taken(server: Running) -> None:
 
 def test_answers_that_nobody_reads_do_not_pile_up(server: Running) -> None:
     with connect(server) as connection:
-        ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+        ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50
         assert pour(connection, ask, 100 * MEGABYTE) < 50 * MEGABYTE
 
 
 def test_bodies_of_refused_requests_are_not_read_for_ever(server: Running) -> None:
     with connect(server) as connection:
         connection.sendall(
-            b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         assert pour(connection, chunk, 600 * MEGABYTE) < 300 * MEGABYTE
@@ -79,7 +79,7 @@ def test_a_body_that_is_declared_far_too_large_is_not_read(
 ) -> None:
     with connect(server) as connection:
         connection.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
             b"Content-Length: " + declared + b"\r\n\r\n"
         )
         assert connection.recv(100).split()[1] in (b"413", b"400")
@@ -92,7 +92,9 @@ def test_nobody_works_for_a_client_that_has_gone(server: Running, image: bytes) 
         subprocess.run(["kill", "-STOP", str(pid)], check=True)
     try:
         with connect(server) as connection:
-            head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(image)}\r\n\r\n"
+            head = (
+                f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(image)}\r\n\r\n"
+            )
             connection.sendall(head.encode() + image)
             time.sleep(0.3)
         wait_until(
@@ -105,10 +107,10 @@ def test_nobody_works_for_a_client_that_has_gone(server: Running, image: bytes) 
 
 def test_connections_that_do_nothing_end(server: Running) -> None:
     nothing, line, body = connect(server), connect(server), connect(server)
-    line.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    line.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert line.recv(4096)
     line.sendall(b"\r\n")
-    body.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    body.sendall(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
     assert body.recv(4096)
     body.sendall(b"x")
     start = time.monotonic()
@@ -149,7 +151,7 @@ def test_a_server_that_was_told_to_stop_twice_stops_at_once(
         serving(tmp_path / "log", model_file, "--workers", 1) as server,
         connect(server) as slow,
     ):
-        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
+        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
         time.sleep(0.3)
         start = time.monotonic()
         server.process.send_signal(signal.SIGTERM)

@@ -7,10 +7,13 @@ import json
 import struct
 from contextlib import suppress
 
+import httpx
 import numpy as np
 import pytest
+import tritonclient.http
 from hypothesis import given
 from hypothesis import strategies as st
+from serve_support import Running
 
 from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
@@ -110,3 +113,38 @@ def test_answers_in_json_and_in_binary(served: ServedModel) -> None:
 def test_the_description(served: ServedModel) -> None:
     about = describe(served)
     assert [tensor.shape for tensor in about.outputs] == [[-1], [-1, 3]]
+
+
+def test_a_version_is_answered_by_or_refused(server: Running, image: bytes) -> None:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        about = client.get("/v2/models/patterns").json()
+        (version,) = about["versions"]
+        (model,) = client.get("/models").json()["models"]
+        for known in (version, model["id"]):
+            address = f"/v2/models/patterns/versions/{known}"
+            assert client.get(address).json() == about
+            assert client.head(address).status_code == 200
+            assert client.get(f"{address}/ready").json() == {"name": "patterns", "ready": True}
+        for unknown in ("1", version[:11], version.upper() + "x", "%2e%2e", "9" * 500):
+            address = f"/v2/models/patterns/versions/{unknown}"
+            for answer in (
+                client.get(address),
+                client.get(f"{address}/ready"),
+                client.post(f"{address}/infer", content=b"{}"),
+            ):
+                assert (answer.status_code, answer.json()["reason"]) == (404, "unknown_version")
+                assert version in answer.json()["error"]
+                assert len(answer.content) < 1000
+        assert client.get(f"/v2/models/none/versions/{version}").status_code == 404
+    with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://")) as triton:
+        assert triton.is_model_ready("patterns", version)
+        assert not triton.is_model_ready("patterns", "1")
+        assert triton.get_model_metadata("patterns", version)["versions"] == [version]
+        tensor = tritonclient.http.InferInput("image", [1], "BYTES")
+        tensor.set_data_from_numpy(np.array([image], np.object_))
+        result = triton.infer("patterns", [tensor], model_version=version)
+        assert result.as_numpy("label") == [b"stripes"]
+        assert result.get_response()["model_version"] == version
+    page = httpx.get(f"{server.url}/metrics", timeout=30).text
+    for route in ("", "/ready", "/infer"):
+        assert f'route="/v2/models/NAME/versions/V{route}",status="200"' in page

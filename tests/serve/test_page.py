@@ -6,7 +6,9 @@ import re
 from html.parser import HTMLParser
 from importlib import resources
 
+import httpx
 import pytest
+from serve_support import Running
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 CONTROLS = {"button", "input", "select"}
@@ -165,3 +167,12 @@ def luminance(colour: str) -> float:
     shares = (int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4))
     red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_link_leads_somewhere(page: Page, server: Running) -> None:
+    links = [one["href"] for tag, one in page.elements if tag == "a"]
+    assert len(links) == 1
+    for link in links:
+        answer = httpx.get(f"{server.url}/{link}", timeout=30)
+        assert answer.status_code == 200
+        assert answer.json()["openapi"]

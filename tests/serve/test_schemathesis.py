@@ -43,7 +43,7 @@ def explore(server: Running, folder: Path, phases: str, examples: int, *options:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     if phases != "examples":
-        assert "Tested: 12" in done.stdout  # every operation
+        assert "Tested: 16" in done.stdout  # every operation
     assert "nresolvable" not in done.stdout
     generated = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
     assert generated is not None, done.stdout

@@ -143,6 +143,32 @@ def test_health_models_page_and_description(client: httpx.Client, model_file: Pa
     }
 
 
+GETS = (
+    "/", "/health/live", "/health/ready", "/metrics", "/models", "/openapi.json", "/v2",
+    "/v2/health/live", "/v2/health/ready", "/v2/models/patterns", "/v2/models/patterns/ready",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_head_is_answered_on_every_get(client: httpx.Client, path: str) -> None:
+    got, head = client.get(path), client.head(path)
+    assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
+    varying = {"date", "x-request-id"} | ({"content-length"} if path == "/metrics" else set())
+    assert int(head.headers["content-length"]) > 0
+    for name in got.headers.keys() - varying:
+        assert head.headers[name] == got.headers[name]
+    assert head.headers.keys() == got.headers.keys()
+
+
+def test_those_are_all_gets(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    # A version is tried in `test_openinference`.
+    described = {path for path in paths if "get" in paths[path] and "{version}" not in path}
+    here = {path.replace("patterns", "{name}") for path in GETS}
+    assert described == here - {"/openapi.json"}
+    assert client.post("/models").headers["allow"] == "GET, HEAD"
+
+
 def test_a_stock_client_of_the_open_protocol(
     server: Running, model_file: Path, patterns: Path
 ) -> None:

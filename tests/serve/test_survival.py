@@ -17,7 +17,7 @@ from serve_support import Running, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 
 
 def connect(server: Running) -> socket.socket:

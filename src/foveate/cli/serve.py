@@ -84,7 +84,23 @@ def serve(
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="bearer tokens, one a line; or set FOVEATE_TOKENS",
+            help="bearer tokens, one a line, or NAME:SCOPES:TOKEN; or set FOVEATE_TOKENS",
+            show_default=False,
+        ),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="whose pages may ask from a browser, as https://shop.example; * is all; "
+            "may be given several times [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="proxy whose X-Forwarded-For is believed, as 10.0.0.0/8; may be given several "
+            "times [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -135,6 +151,8 @@ def serve(
                 "deadline": deadline,
                 "grace": grace,
                 "token_file": token_file,
+                "cors_origin": cors_origin or None,
+                "trusted_proxy": trusted_proxy or None,
                 "tls_cert": tls_cert,
                 "tls_key": tls_key,
                 "log_predictions": log_predictions,

@@ -23,11 +23,18 @@ from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
 from foveate.serve.openapi import ERRORS, PREDICT_BODY, Api, plain_text, some_errors
 from foveate.serve.openinference_routes import add_openinference
-from foveate.serve.refusal import RequestRefused
+from foveate.serve.refusal import RequestRefused, invalid
 from foveate.serve.requests import classify
-from foveate.serve.schemas import Health, ModelInfo, ModelsResponse, PredictResponse
+from foveate.serve.schemas import (
+    Health,
+    ModelInfo,
+    ModelsResponse,
+    PredictResponse,
+    ReloadedModel,
+    ReloadResponse,
+)
 from foveate.serve.service import Service, Upload
-from foveate.serve.uploads import invalid, read_uploads
+from foveate.serve.uploads import read_uploads
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -71,12 +78,12 @@ def make_app(service: Service) -> Guard:
         return Health(status="ready")
 
     @app.get(
-        "/metrics", summary="Metrics for Prometheus", responses=plain_text() | some_errors(401)
+        "/metrics", summary="Metrics for Prometheus", responses=plain_text() | some_errors(401, 403)
     )
     async def metrics() -> Response:
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/models", summary="The classifiers that are served", responses=some_errors(401))
+    @app.get("/models", summary="The classifiers that are served", responses=some_errors(401, 403))
     async def models() -> ModelsResponse:
         return ModelsResponse(
             models=[
@@ -93,6 +100,20 @@ def make_app(service: Service) -> Guard:
         )
 
     @app.post(
+        "/admin/reload",
+        summary="Read the files of the classifiers and tokens again",
+        responses=some_errors(401, 403, 422),
+    )
+    async def reload() -> ReloadResponse:
+        changed = {model.name for model in await service.reload_now()}
+        return ReloadResponse(
+            models=[
+                ReloadedModel(name=model.name, id=model.id, changed=model.name in changed)
+                for model in service.models
+            ]
+        )
+
+    @app.post(
         "/predict",
         summary="Label and probabilities of images",
         response_model=PredictResponse,
@@ -104,12 +125,20 @@ def make_app(service: Service) -> Guard:
         model: Annotated[
             str | None, Query(description="name of the classifier; the first one by default")
         ] = None,
+        top_k: Annotated[
+            int | None,
+            Query(
+                ge=1,
+                le=2**31 - 1,
+                description="probabilities of so many labels only, the most probable first",
+            ),
+        ] = None,
     ) -> Response:
         service.model(model)  # an unknown name is told before the body is read
         uploads = await read_uploads(request, service.settings)
         answers = await classify(service, request, model, uploads)
         # Straight to JSON: checking our own numbers again would take as long as reading the body.
-        return _json(_predictions(answers[0].model, uploads, answers))
+        return _json(_predictions(answers[0].model, uploads, answers, top_k))
 
     add_openinference(app, service)
 
@@ -141,7 +170,7 @@ def make_app(service: Service) -> Guard:
 
 
 def _predictions(
-    model: ServedModel, uploads: Sequence[Upload], answers: Sequence[Answer]
+    model: ServedModel, uploads: Sequence[Upload], answers: Sequence[Answer], top_k: int | None
 ) -> dict[str, object]:
     """The content of a `PredictResponse`."""
     predictions = [
@@ -149,7 +178,7 @@ def _predictions(
             "name": upload.name,
             "label": answer.label,
             "probability": answer.probability,
-            "probabilities": answer.probabilities,
+            "probabilities": answer.most_probable(top_k) if top_k else answer.probabilities,
         }
         for upload, answer in zip(uploads, answers, strict=True)
     ]
@@ -162,7 +191,10 @@ def _from_starlette(error: HTTPException) -> RequestRefused:
         405: ("method_not_allowed", "This address does not take this method; see /openapi.json."),
     }
     reason, sentence = sentences.get(error.status_code, ("invalid_request", str(error.detail)))
-    return RequestRefused(HTTPStatus(error.status_code), reason, sentence, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "GET" in headers.get("Allow", ""):  # see `Guard`
+        headers["Allow"] = "GET, HEAD"
+    return RequestRefused(HTTPStatus(error.status_code), reason, sentence, headers=headers)
 
 
 def _refuse(request: Request, refusal: RequestRefused) -> Response:

@@ -44,20 +44,27 @@ class Clients:
     Args:
         most: connections at once.
         most_each: of one client.
+        brings_many: whether a proxy is at an address, whose connections are those of many clients.
     """
 
-    def __init__(self, most: int, most_each: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_each: int,
+        brings_many: Callable[[str | None], bool] = lambda _: False,
+    ) -> None:
         self._most = most
         self._most_each = most_each
+        self._brings_many = brings_many
         self._connections: Counter[str] = Counter()
 
     def enter(self, address: str | None) -> bool:
         """Count a connection; whether there is room for it."""
         client = client_of(address)
         self._connections[client] += 1
-        return (
-            self._connections.total() <= self._most and self._connections[client] <= self._most_each
-        )
+        if self._connections.total() > self._most:
+            return False
+        return self._connections[client] <= self._most_each or self._brings_many(address)
 
     def leave(self, address: str | None) -> None:
         """A connection that was counted has ended."""

@@ -6,18 +6,22 @@ import asyncio
 import logging
 import re
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import uuid4
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foveate.serve.body import DISCARDED, Bodies, Body, too_large
+from foveate.serve.browsers import Browsers, is_loopback
 from foveate.serve.connection import CONNECTION_KEY
+from foveate.serve.encoding import make_decoder
 from foveate.serve.logs import log
 from foveate.serve.pacing import Pacing
+from foveate.serve.proxies import Proxies
 from foveate.serve.refusal import RequestRefused, busy
 from foveate.serve.service import Service
+from foveate.serve.tracing import Trace
 
 OPEN_PATHS = frozenset(
     {
@@ -33,29 +37,17 @@ OPEN_PATHS = frozenset(
 """What everybody may ask: nothing about the classifiers or the traffic."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
-_MODEL_PATH = re.compile(r"/v2/models/[^/]+(/ready|/infer)?")
-_ROUTES = OPEN_PATHS | {"/models", "/predict", "/metrics"}
-_DISCARDED = 4
-"""A body over the limit is read on up to so many times the limit, and thrown away: a client
-that is cut off while it still sends often never sees why."""
-
+_MODEL_PATH = re.compile(r"/v2/models/[^/]+(/versions)?(?(1)/[^/]+)(/ready|/infer)?")
+_ROUTES = OPEN_PATHS | {"/models", "/predict", "/metrics", "/admin/reload"}
 UNTIL_KEY = "foveate.until"
 ID_KEY = "foveate.request_id"
 REASON_KEY = "foveate.reason"
 IMAGES_KEY = "foveate.images"
+TRACE_KEY = "foveate.trace"
+TOKEN_KEY = "foveate.token"  # noqa: S105 - where its name is
 
 _HELD = frozenset({"queue_full", "not_ready"})
 """Reasons of refusals that are told later where there are many of them."""
-
-_SMALL = 2**20
-"""Bytes of a body that is still taken when large ones are refused for want of room."""
-
-
-@dataclass(slots=True)
-class _Bodies:
-    """Bytes of bodies in memory, of all requests together."""
-
-    held: int = 0
 
 
 class Guard:
@@ -72,9 +64,13 @@ class Guard:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
-        self._bodies = _Bodies()
+        self._bodies = Bodies()
         # Some connections must be left to those who find room.
         self._pacing = Pacing(service.settings.max_connections * 17 // 20)
+        self._is_loopback = is_loopback(service.settings.host)
+        local = self._is_loopback and not service.tokens.wanted
+        self._browsers = Browsers(local=local, origins=service.settings.cors_origin)
+        self._proxies = Proxies(service.settings.trusted_proxy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -83,11 +79,20 @@ class Guard:
             return
         start = time.perf_counter()
         headers = Headers(scope=scope)
+        self._proxies.apply(scope)
         shown = headers.get("x-request-id", "")
         request_id = shown if _REQUEST_ID.fullmatch(shown) else uuid4().hex
         until = asyncio.get_running_loop().time() + self._service.settings.deadline
         scope.update({ID_KEY: request_id, UNTIL_KEY: until})
-        body = _Body(receive, self._service, self._bodies, until, _brings_images(scope))
+        asked = scope["method"]
+        if asked == "HEAD":  # answered as GET is; uvicorn leaves out the body
+            scope = {**scope, "method": "GET"}
+        trace = self._service.tracer.begin(asked, _shown_path(scope), headers)
+        if trace is not None:
+            scope[TRACE_KEY] = trace
+        # Hundreds may have found the room that there was when their first bytes came.
+        arrived = self._service.check_room if _brings_images(scope) else None
+        body = Body(receive, self._service.settings, self._bodies, until, arrived)
         status = 0
         held = False
 
@@ -101,7 +106,10 @@ class Guard:
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
+                    *self._browsers.headers(headers),
                 ]
+                if trace is not None:
+                    message["headers"].append((b"traceparent", trace.header.encode()))
             await send(message)
 
         connection = scope.get("extensions", {}).get(CONNECTION_KEY, {}).get("connection")
@@ -109,7 +117,13 @@ class Guard:
         if connection is not None and task is not None:
             connection.when_lost = task.cancel  # nobody works for a client that has gone
         try:
+            preflight = self._browsers.preflight(asked, headers)
+            if preflight is not None:
+                await preflight(scope, body.receive, send_marked)
+                return
             self._admit(scope, headers)
+            if asked == "POST":
+                body.decoder = make_decoder(",".join(headers.getlist("content-encoding")))
             await self._app(scope, body.receive, send_marked)
         except RequestRefused as refusal:
             scope[REASON_KEY] = refusal.reason
@@ -134,6 +148,9 @@ class Guard:
             if connection is not None:
                 connection.when_lost = None
             body.release()
+            scope["method"] = asked
+            if trace is not None:
+                trace.end(status, scope.get(REASON_KEY))
             seconds = time.perf_counter() - start
             self._count(scope, status, seconds)
             if not held:
@@ -142,27 +159,49 @@ class Guard:
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Refuse by the headers alone what can be."""
         service = self._service
-        path = scope["path"]
-        if path not in OPEN_PATHS and not service.tokens.allow(headers.get("authorization")):
+        self._browsers.check(scope["path"], headers)
+        if scope["path"] not in OPEN_PATHS:
+            self._check_token(scope, headers.get("authorization"))
+        declared = headers.get("content-length", "")
+        limit = service.settings.max_body_bytes
+        # Where the client asks first, or would send more than is worth throwing away.
+        most = limit if "expect" in headers else DISCARDED * limit
+        if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
+            raise too_large(service.settings)
+        if _brings_images(scope):
+            service.check_room()
+
+    def _check_token(self, scope: Scope, authorization: str | None) -> None:
+        """Refuse who shows no token, or one that is for something else."""
+        grant = self._service.tokens.grant(authorization)
+        if grant is None:
             raise RequestRefused(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
                 "Show a token of this server: `Authorization: Bearer TOKEN`.",
                 headers={"www-authenticate": "Bearer"},
             )
-        declared = headers.get("content-length", "")
-        limit = service.settings.max_body_bytes
-        # Where the client asks first, or would send more than is worth throwing away.
-        most = limit if "expect" in headers else _DISCARDED * limit
-        if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
-            raise _too_large(service)
-        if _brings_images(scope):
-            service.check_room()
+        scope[TOKEN_KEY] = grant.name
+        wanted = wanted_scope(scope["path"])
+        if wanted == "admin" and grant.name is None and not self._is_loopback:
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN,
+                "forbidden",
+                "A server that others reach is administered with a token only; it has none.",
+            )
+        if wanted not in grant.scopes:
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN,
+                "forbidden",
+                f"The token ‘{grant.name}’ is not for this; it wants one for ‘{wanted}’.",
+                headers={"www-authenticate": 'Bearer error="insufficient_scope"'},
+            )
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         path: str = scope["path"]
         matched = _MODEL_PATH.fullmatch(path)
-        route = f"/v2/models/NAME{matched[1] or ''}" if matched else path
+        version = "/versions/V" if matched and matched[1] else ""
+        route = f"/v2/models/NAME{version}{matched[2] or ''}" if matched else path
         if not matched and path not in _ROUTES:
             route = "other"
         shown = str(status or "gone")  # no response: the client had gone, or the server stops
@@ -174,6 +213,7 @@ class Guard:
     def _tell(
         self, scope: Scope, request_id: str, status: int, seconds: float, received: int
     ) -> None:
+        trace: Trace | None = scope.get(TRACE_KEY)
         log(
             "request",
             level=logging.INFO if scope["method"] == "POST" or status >= 400 else logging.DEBUG,
@@ -185,8 +225,18 @@ class Guard:
             bytes=received,
             images=scope.get(IMAGES_KEY),
             client=(scope.get("client") or (None,))[0],
+            token=scope.get(TOKEN_KEY),
+            trace_id=trace.trace_id if trace else None,
+            span_id=trace.span_id if trace else None,
             reason=scope.get(REASON_KEY),
         )
+
+
+def wanted_scope(path: str) -> str:
+    """What a token has to be for, to ask at an address that is not open."""
+    if path == "/metrics":
+        return "metrics"
+    return "admin" if path.startswith("/admin/") else "predict"
 
 
 def _brings_images(scope: Scope) -> bool:
@@ -197,83 +247,3 @@ def _brings_images(scope: Scope) -> bool:
 def _shown_path(scope: Scope) -> str:
     """As it was sent, percent-encoded: decoded, it may hold ends of lines and worse."""
     return str(scope["raw_path"][:200], "ascii", "backslashreplace")
-
-
-class _Body:
-    """The body of one request, within the limits of one and of all."""
-
-    def __init__(
-        self,
-        receive: Receive,
-        service: Service,
-        bodies: _Bodies,
-        until: float,
-        images: bool,
-    ) -> None:
-        self._receive = receive
-        self._service = service
-        self._bodies = bodies
-        self._until = until
-        self._images = images
-        self._complete = False
-        self._held = 0
-        self.received = 0
-
-    async def receive(self) -> Message:
-        """The next message.
-
-        Raises:
-            RequestRefused: 408 too slow, 413 too large, 503 all bodies together are, or there is
-                no room any more.
-        """
-        if self._complete:  # what comes now is the end of the connection: wait as long as it takes
-            return await self._receive()
-        message = await self._next()
-        limit = self._service.settings.max_body_bytes
-        if self.received > limit:
-            self.release()
-            while not self._complete and self.received <= _DISCARDED * limit:
-                await self._next()
-            raise _too_large(self._service)
-        most = self._service.settings.bodies_bytes
-        held = self._bodies.held
-        # Large bodies first: a few of them that come slowly must not keep out all small ones.
-        if held > 2 * most or (held > most and self._held > _SMALL):
-            raise busy("queue_full", "Too much is being sent at once; try again later.")
-        if self._complete and self._images:
-            # Hundreds may have found the room that there was when their first bytes came.
-            self._service.check_room()
-        return message
-
-    def release(self) -> None:
-        """The body is not in memory any more."""
-        self._bodies.held -= self._held
-        self._held = 0
-
-    async def _next(self) -> Message:
-        try:
-            async with asyncio.timeout_at(self._until):
-                message = await self._receive()
-        except TimeoutError:
-            self._complete = True
-            raise RequestRefused(
-                HTTPStatus.REQUEST_TIMEOUT,
-                "too_slow",
-                f"The request did not arrive within {self._service.settings.deadline:g} s.",
-                headers={"connection": "close"},
-            ) from None
-        count = len(message.get("body", b""))
-        self.received += count
-        self._held += count
-        self._bodies.held += count
-        self._complete = not message.get("more_body", False)
-        return message
-
-
-def _too_large(service: Service) -> RequestRefused:
-    return RequestRefused(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "too_large",
-        f"The body is larger than {service.settings.max_body} MiB.",
-        headers={"connection": "close"},
-    )

@@ -54,6 +54,24 @@ class Answer:
         """Of every label."""
         return dict(zip(self.model.labels, self.row.tolist(), strict=True))
 
+    def most_probable(self, count: int) -> dict[str, float]:
+        """The probabilities of so many labels, or of all if there are fewer; largest first."""
+        first = most_probable(self.row, count)
+        return {self.model.labels[index]: float(self.row[index]) for index in first}
+
+
+def most_probable(rows: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Positions of the largest values of each row, largest first; of equal ones the first.
+
+    Args:
+        rows: (…, K).
+        count: how many.
+
+    Returns:
+        (…, min(K, count)).
+    """
+    return np.argsort(-rows, axis=-1, kind="stable")[..., :count]
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -68,6 +86,21 @@ class Refusal:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What the time of an image went to, from when its batch was begun.
+
+    Attributes:
+        begun: when, by the event loop's clock, in seconds.
+        decode: seconds that decoding the batch took.
+        infer: seconds that the network and the head took.
+    """
+
+    begun: float
+    decode: float
+    infer: float
+
+
 @dataclass(eq=False, slots=True)
 class Job:
     """One image of a request.
@@ -80,6 +113,7 @@ class Job:
             with `TooLate` where no worker took the image in time.
         latest: when it is no more worth beginning, by the event loop's clock.
         deaths: workers that died with this image among those they had.
+        times: what it took; None before it was answered.
     """
 
     model: str
@@ -88,6 +122,7 @@ class Job:
     answer: asyncio.Future[Answer | Refusal] = field(repr=False)
     latest: float = inf
     deaths: int = 0
+    times: Times | None = None
 
 
 @dataclass(eq=False, slots=True)

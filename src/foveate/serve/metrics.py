@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.registry import Collector
@@ -104,6 +104,31 @@ class Metrics:
                 registry=None,
             )
         )
+        self._failed = self._add(
+            Gauge(
+                "foveate_model_reload_failed",
+                "1 where the file is refused as it is now, and the version before answers.",
+                ("model",),
+                registry=None,
+            )
+        )
+        self._failures = self._add(
+            Counter(
+                "foveate_model_reload_failures",
+                "Times that a file was refused.",
+                ("model",),
+                registry=None,
+            )
+        )
+        self._loaded = self._add(
+            Gauge(
+                "foveate_model_loaded_timestamp_seconds",
+                "When the version that answers was taken over, in seconds since 1970.",
+                ("model",),
+                registry=None,
+            )
+        )
+        self._ids: dict[str, str] = {}
         queue = self._add(Gauge("foveate_queue_images", "Images that wait.", registry=None))
         queue.set_function(waiting)
         room = self._add(
@@ -141,12 +166,24 @@ class Metrics:
         self._info.clear()
         for model in models:
             self._info.labels(model.name, model.id).set(1)
+            if self._ids.get(model.name) != model.id:
+                self._ids[model.name] = model.id
+                self._loaded.labels(model.name).set_to_current_time()
+            self._failures.labels(model.name)
+            self._failed.labels(model.name)
             for label in model.labels:  # a label never predicted shows as 0, not as missing
                 self.predictions.labels(model.name, label)
 
-    def reloaded(self, *, taken: bool) -> None:
-        """A replaced file was taken over, or refused."""
-        self._reloads.labels("taken" if taken else "refused").inc()
+    def reloaded(
+        self, names: Iterable[str], result: Literal["taken", "refused"] | None = None
+    ) -> None:
+        """Replaced files were taken over or refused; or, for None, are those that are served."""
+        if result is not None:
+            self._reloads.labels(result).inc()
+        for name in names:
+            self._failed.labels(name).set(result == "refused")
+            if result == "refused":
+                self._failures.labels(name).inc()
 
     def predicted(self, answers: Iterable[Answer]) -> None:
         """Count what a client was told."""

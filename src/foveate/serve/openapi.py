@@ -14,10 +14,17 @@ Responses = dict[int | str, dict[str, Any]]
 
 ERRORS: Responses = {
     401: {"model": ErrorResponse, "description": "No token, or a wrong one"},
+    403: {
+        "model": ErrorResponse,
+        "description": "A token for something else; or, without tokens, a foreign host",
+    },
     404: {"model": ErrorResponse, "description": "No such classifier"},
     408: {"model": ErrorResponse, "description": "The request came too slowly"},
     413: {"model": ErrorResponse, "description": "Too many bytes, images or pixels"},
-    415: {"model": ErrorResponse, "description": "Not a type of body that is understood"},
+    415: {
+        "model": ErrorResponse,
+        "description": "Not a type or an encoding of body that is understood",
+    },
     422: {
         "model": ErrorResponse,
         "description": "Not an image (the body names which), or no request",

@@ -19,8 +19,9 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from foveate.serve.line import Answer
+from foveate.serve.line import Answer, most_probable
 from foveate.serve.models import ServedModel
+from foveate.serve.refusal import invalid
 from foveate.serve.schemas import (
     InferRequest,
     InferTensor,
@@ -29,7 +30,7 @@ from foveate.serve.schemas import (
 )
 from foveate.serve.service import Upload
 from foveate.serve.settings import ServerSettings
-from foveate.serve.uploads import check_count, check_values, decode_base64, in_words, invalid
+from foveate.serve.uploads import check_count, check_values, decode_base64, in_words
 
 LENGTH_HEADER = "inference-header-content-length"
 INPUT = "image"
@@ -47,18 +48,26 @@ class Inference:
         id: of the request, as the client named it.
         uploads: the images.
         outputs: name → whether it is wanted in binary.
+        top_k: how many labels of each image are wanted, the most probable first; None for the
+            one label, and the probabilities of all.
     """
 
     id: str | None
     uploads: list[Upload]
     outputs: dict[str, bool]
+    top_k: int | None = None
+
+
+def version_of(model: ServedModel) -> str:
+    """The version of a classifier, as the protocol names it: the beginning of its id."""
+    return model.id[:12]
 
 
 def describe(model: ServedModel) -> ModelMetadata:
     """A classifier as the protocol describes models."""
     return ModelMetadata(
         name=model.name,
-        versions=[model.id[:12]],
+        versions=[version_of(model)],
         platform="foveate",
         inputs=[TensorInfo(name=INPUT, datatype="BYTES", shape=[-1])],
         outputs=[
@@ -107,7 +116,8 @@ def read_inference(body: bytes, json_length: str | None, settings: ServerSetting
         output.name: bool((output.parameters or {}).get("binary_data", in_binary))
         for output in wanted
     } or {LABEL: in_binary, PROBABILITIES: in_binary}
-    return Inference(request.id, [Upload(None, image) for image in images], outputs)
+    uploads = [Upload(None, image) for image in images]
+    return Inference(request.id, uploads, outputs, _top_k(request))
 
 
 def write_inference(
@@ -119,11 +129,14 @@ def write_inference(
         The body, and the length of the JSON at its beginning; None where it is all JSON.
     """
     rows = np.stack([answer.row for answer in answers])
-    labels = [answer.label for answer in answers]
+    best = most_probable(rows, inference.top_k or 1)
+    labels = [model.labels[index] for index in best.ravel()]
+    if inference.top_k is not None:
+        rows = np.take_along_axis(rows, best, axis=1)
     outputs, tensors = [], []
     for name, in_binary in inference.outputs.items():
         is_label = name == LABEL
-        shape = [len(labels)] if is_label else list(rows.shape)
+        shape = [len(rows)] if is_label and inference.top_k is None else list(rows.shape)
         kind = "BYTES" if is_label else "FP32"
         if in_binary:
             data = _pack(labels) if is_label else rows.astype("<f4").tobytes()
@@ -141,12 +154,21 @@ def write_inference(
             outputs.append(InferTensor(name=name, shape=shape, datatype=kind, data=values))
     response = {
         "model_name": model.name,
-        "model_version": model.id[:12],
+        "model_version": version_of(model),
         **({"id": inference.id} if inference.id is not None else {}),
         "outputs": [output.model_dump(exclude_none=True) for output in outputs],
     }
     head = to_json(response)
     return b"".join([head, *tensors]), len(head) if tensors else None
+
+
+def _top_k(request: InferRequest) -> int | None:
+    count = (request.parameters or {}).get("top_k")
+    if count is None:
+        return None
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise invalid("The parameter ‘top_k’ is a number of labels, from 1.")
+    return count
 
 
 def _images(tensor: InferTensor, binary: bytes, settings: ServerSettings) -> list[bytes]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from foveate.errors import ModelFileError, Reason
-from foveate.serve.line import Job, Line, Refusal
+from foveate.serve.line import Job, Line, Refusal, Times
 from foveate.serve.logs import log
 from foveate.serve.metrics import Metrics
 from foveate.serve.process import END_SECONDS, Answered, Batch, NotBegun, WorkerDied, WorkerProcess
@@ -183,6 +183,10 @@ class Place:
             return
         batch = worker.send(jobs[0].model, [job.data for job in jobs])
         try:
+            await batch.begun
+            begun = asyncio.get_running_loop().time()
+            for job in jobs:
+                self._metrics.stages.labels("queue").observe(begun - job.arrived)
             answered = await self._answered(batch, jobs)
         except NotBegun:
             self._line.put_back([job for job in jobs if not job.answer.done()])
@@ -193,7 +197,9 @@ class Place:
             return
         self._pause = 0.0
         self._measure(batch, answered)
+        times = Times(begun, answered.decode, answered.infer)
         for job, answer in zip(jobs, answered.answers, strict=True):
+            job.times = times
             if not job.answer.done():
                 job.answer.set_result(answer)
 
@@ -201,13 +207,8 @@ class Place:
         """What the worker says, unless nobody waits for it any more.
 
         Raises:
-            NotBegun: it died before it had begun with these images.
             WorkerDied: it died, takes too long, or is not waited for.
         """
-        await batch.begun
-        now = asyncio.get_running_loop().time()
-        for job in jobs:
-            self._metrics.stages.labels("queue").observe(now - job.arrived)
         # `wait`, unlike `gather`, leaves the answers alone when it is cancelled.
         given_up = asyncio.ensure_future(asyncio.wait([job.answer for job in jobs]))
         either: set[asyncio.Future[Any]] = {batch.answered, given_up}

@@ -79,6 +79,17 @@ def busy(reason: str, sentence: str, retry_after: int = 1) -> RequestRefused:
     return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, reason, sentence, retry_after=retry_after)
 
 
+def invalid(sentence: str) -> RequestRefused:
+    """A refusal of a request that is not what its media type says."""
+    return RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", sentence)
+
+
+def too_many_images(count: int, most: int) -> RequestRefused:
+    """A refusal of a request with more than `most` images."""
+    sentence = f"The request brings {count} images; at most {most} are taken."
+    return RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", sentence)
+
+
 def images_refused(refused: Sequence[RefusedImage]) -> RequestRefused:
     """A refusal because of images: 413 where all of them are too large, else 422."""
     first = refused[0]

@@ -47,33 +47,53 @@ class Reloader:
             name: model.fingerprint for name, model in pool.models.items()
         }
         self._again = 0.0
+        self._looking = asyncio.Lock()
+        self._errors: dict[str, str] = {}
 
     async def run(self) -> None:
         """Look at the files until cancelled."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), POLL_SECONDS)
-            asked = self._asked.is_set()
-            self._asked.clear()
             try:
-                self._read_again("tokens", self._tokens, asked=asked)
-                self._read_again("certificate", self._certificate, asked=asked)
-                if asked or time.monotonic() >= self._again:
-                    await self._look(asked=asked)
+                if self._asked.is_set():
+                    self._asked.clear()
+                    await self.reload_now()
+                    continue
+                self._read_again("tokens", self._tokens)
+                self._read_again("certificate", self._certificate)
+                if time.monotonic() >= self._again:
+                    async with self._looking:
+                        await self._look()
             except Exception as error:  # whatever it is, the next look may go well
                 log("watching files failed", level=logging.ERROR, trace=True, error=str(error))
 
     def ask(self) -> None:
-        """Look at everything now, whether it seems to have changed or not."""
+        """Have all files read again, soon."""
         self._asked.set()
 
-    async def _look(self, *, asked: bool) -> None:
+    async def reload_now(self) -> dict[str, str | None]:
+        """Read all files again, whether they seem to have changed or not.
+
+        Returns:
+            For every classifier why its file was refused; None where it is served as it is.
+        """
+        async with self._looking:
+            self._read_again("tokens", self._tokens, asked=True)
+            self._read_again("certificate", self._certificate, asked=True)
+            names = list(self._pool.models)
+            self._tried = {name: fingerprint(self._pool.models[name].path) for name in names}
+            await self._take_over(names)
+            return {name: self._errors.get(name) for name in names}
+
+    async def _look(self) -> None:
         now = {name: fingerprint(model.path) for name, model in self._pool.models.items()}
         changed = [
             name
             for name in now
             if now[name] is not None
-            and (asked or (now[name] == self._before.get(name) and now[name] != self._tried[name]))
+            and now[name] == self._before.get(name)
+            and now[name] != self._tried[name]
         ]
         self._before = now
         if changed:
@@ -86,9 +106,12 @@ class Reloader:
         for name in names:
             try:
                 read[name] = await asyncio.to_thread(read_served, name, models[name].path)
+                self._errors.pop(name, None)
             except ModelFileError as error:
                 self._refused([name], error)
         newer = [name for name in names if read[name].id != models[name].id]
+        for name in set(names) - set(newer) - set(self._errors):
+            self._metrics.reloaded([name])
         if not newer:
             return
         try:
@@ -101,11 +124,12 @@ class Reloader:
                 self._tried[name] = None
             self._again = time.monotonic() + _AGAIN_SECONDS
         else:
-            self._metrics.reloaded(taken=True)
+            self._metrics.reloaded(newer, "taken")
             log("model replaced", models={name: read[name].id for name in newer})
 
     def _refused(self, names: Sequence[str], error: Exception) -> None:
-        self._metrics.reloaded(taken=False)
+        self._errors |= dict.fromkeys(names, str(error))
+        self._metrics.reloaded(names, "refused")
         log(
             "replaced model refused; the one before is served on",
             level=logging.ERROR,
@@ -113,7 +137,9 @@ class Reloader:
             error=str(error),
         )
 
-    def _read_again(self, what: str, files: Tokens | Certificate | None, *, asked: bool) -> None:
+    def _read_again(
+        self, what: str, files: Tokens | Certificate | None, *, asked: bool = False
+    ) -> None:
         if files is None or not (asked or files.changed()):
             return
         try:

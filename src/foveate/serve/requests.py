@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from foveate.serve.guard import ID_KEY, IMAGES_KEY, UNTIL_KEY
+from foveate.serve.guard import ID_KEY, IMAGES_KEY, TRACE_KEY, UNTIL_KEY
 from foveate.serve.line import Answer
 from foveate.serve.service import Service, Upload
 
@@ -25,4 +25,5 @@ async def classify(
         uploads,
         until=request.scope[UNTIL_KEY],
         request_id=request.scope[ID_KEY],
+        trace=request.scope.get(TRACE_KEY),
     )

@@ -30,7 +30,9 @@ class ImagePrediction(BaseModel):
     name: str | None = Field(description="of the file, where one was given")
     label: str = Field(description="the most probable one")
     probability: float = Field(ge=0, le=1.0001, description="of that label")
-    probabilities: dict[str, float] = Field(description="of every label; they sum to 1")
+    probabilities: dict[str, float] = Field(
+        description="of every label, and then they sum to 1; or of `top_k` of them"
+    )
 
 
 class PredictResponse(BaseModel):
@@ -113,6 +115,20 @@ class ModelsResponse(BaseModel):
     """The classifiers that are served."""
 
     models: list[ModelInfo]
+
+
+class ReloadedModel(BaseModel):
+    """A classifier after its file was read again."""
+
+    name: str
+    id: str = Field(description="SHA-256 of the file that answers now")
+    changed: bool = Field(description="whether it is another one than before")
+
+
+class ReloadResponse(BaseModel):
+    """What is served after all files were read again."""
+
+    models: list[ReloadedModel]
 
 
 class Health(BaseModel):

@@ -23,6 +23,7 @@ from foveate.serve.logs import log
 from foveate.serve.models import ServedModel
 from foveate.serve.probes import Probes
 from foveate.serve.process import WorkerDied
+from foveate.serve.proxies import Proxies
 from foveate.serve.service import Service
 from foveate.serve.settings import ServerSettings
 from foveate.serve.writer import Writer
@@ -178,7 +179,11 @@ def _config(service: Service, settings: ServerSettings) -> uvicorn.Config:
     config = uvicorn.Config(
         make_app(service),
         http=make_protocol(
-            Clients(most, settings.max_client_connections or max(1, most * 9 // 10)),
+            Clients(
+                most,
+                settings.max_client_connections or max(1, most * 9 // 10),
+                Proxies(settings.trusted_proxy).trusts,
+            ),
             lambda reason: service.metrics.rejections.labels(reason).inc(),
         ),
         ws="none",

@@ -18,8 +18,10 @@ from foveate.serve.process import Setup
 from foveate.serve.refusal import RefusedImage, RequestRefused, busy, images_refused
 from foveate.serve.reload import Reloader
 from foveate.serve.settings import ServerSettings
+from foveate.serve.telemetry import make_tracer
 from foveate.serve.tls import read_certificate
 from foveate.serve.tokens import Tokens
+from foveate.serve.tracing import Trace
 from foveate.serve.writer import Writer
 
 _SLOWEST_BATCH = 60.0
@@ -56,6 +58,7 @@ class Service:
         metrics: what happened.
         tokens: who may ask.
         certificate: for TLS; None without.
+        tracer: whose traces the requests belong to.
 
     Raises:
         SettingsError: tokens, certificate or the log of predictions are not usable.
@@ -67,6 +70,7 @@ class Service:
         self.settings = settings
         self.tokens = Tokens(settings.token_file)
         self.certificate = read_certificate(settings.tls_cert, settings.tls_key)
+        self.tracer = make_tracer()
         self._line = Line(settings.queue)
         self.metrics = Metrics(
             lambda: len(self._line), settings.queue, self._fullness, self._dropped
@@ -97,7 +101,12 @@ class Service:
     @property
     def state(self) -> State:
         """What probes may ask."""
-        return State(lambda: self.ready, self.metrics.page, self.tokens.allow)
+
+        def allowed(authorization: str | None) -> bool:
+            grant = self.tokens.grant(authorization)
+            return grant is not None and "metrics" in grant.scopes
+
+        return State(lambda: self.ready, self.metrics.page, allowed)
 
     @property
     def models(self) -> list[ServedModel]:
@@ -141,6 +150,25 @@ class Service:
         await self._pool.stop()
         if self._log is not None:
             self._log.close()
+        await self.tracer.close()
+
+    async def reload_now(self) -> list[ServedModel]:
+        """Read the files of the classifiers and the tokens again.
+
+        Returns:
+            The classifiers whose version changed.
+
+        Raises:
+            RequestRefused: 422, a file is refused; the version before answers on.
+        """
+        before = {model.name: model.id for model in self.models}
+        errors = await self._reloader.reload_now()
+        refused = [f"‘{name}’ stays as it was: {why}" for name, why in errors.items() if why]
+        if refused:
+            raise RequestRefused(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "model_refused", " ".join(refused)
+            )
+        return [model for model in self.models if model.id != before[model.name]]
 
     def check_ready(self) -> None:
         """Refuse while nobody could answer.
@@ -163,7 +191,13 @@ class Service:
             raise self._full()
 
     async def classify(
-        self, name: str | None, uploads: Sequence[Upload], *, until: float, request_id: str
+        self,
+        name: str | None,
+        uploads: Sequence[Upload],
+        *,
+        until: float,
+        request_id: str,
+        trace: Trace | None = None,
     ) -> list[Answer]:
         """Have images classified, all by the same version of the classifier.
 
@@ -172,6 +206,7 @@ class Service:
             uploads: the images.
             until: by the event loop's clock; then nobody waits any more.
             request_id: for the log of predictions.
+            trace: told what the time went to.
 
         Returns:
             One answer an image, none of them refused.
@@ -182,10 +217,10 @@ class Service:
         """
         model = self.model(name)
         self.check_ready()
-        answers = await self._answers(model.name, uploads, until)
+        answers = await self._answers(model.name, uploads, until, trace)
         if len({answer.model.id for answer in answers}) > 1:
             # The file was replaced between two images; by now only the new version answers.
-            answers = await self._answers(model.name, uploads, until)
+            answers = await self._answers(model.name, uploads, until, trace)
         self.metrics.predicted(answers)
         if self._log is not None:
             self._log.write(
@@ -196,7 +231,9 @@ class Service:
             )
         return answers
 
-    async def _answers(self, name: str, uploads: Sequence[Upload], until: float) -> list[Answer]:
+    async def _answers(
+        self, name: str, uploads: Sequence[Upload], until: float, trace: Trace | None
+    ) -> list[Answer]:
         loop = asyncio.get_running_loop()
         now = loop.time()
         ahead = len(self._line)
@@ -225,6 +262,8 @@ class Service:
                 for job in jobs:
                     job.answer.cancel()
                 self._line.remove(jobs)
+        if trace is not None:
+            trace.answered(jobs)
         refused = [
             RefusedImage(index, uploads[index].name, answer.reason, answer.detail)
             for index, answer in enumerate(answers)

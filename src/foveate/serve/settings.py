@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from foveate.errors import SettingsError
 
 MIB = 2**20
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", text.lower()):
+        raise ValueError("an origin is scheme://host[:port], as https://shop.example, or *")
+    return text.lower()
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("a proxy is an address or a network, as 10.0.0.0/8") from None
 
 
 class ServerSettings(BaseModel):
@@ -33,6 +49,8 @@ class ServerSettings(BaseModel):
         deadline: seconds from a request's arrival to its answer.
         grace: seconds for what was taken when the server is told to stop.
         token_file: one bearer token a line; read again when it changes.
+        cors_origin: whose pages may ask from a browser, as `scheme://host[:port]`; `*` is all.
+        trusted_proxy: addresses or networks of proxies whose `X-Forwarded-…` is believed.
         tls_cert: certificate chain, PEM.
         tls_key: its private key, PEM.
         log_predictions: JSON lines, one an image; None keeps none.
@@ -55,6 +73,8 @@ class ServerSettings(BaseModel):
     deadline: float = Field(10, gt=0, le=3600)
     grace: float = Field(20, ge=0, le=3600)
     token_file: Path | None = None
+    cors_origin: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    trusted_proxy: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_predictions: Path | None = None
@@ -82,4 +102,5 @@ def make_server_settings(flags: Mapping[str, object]) -> ServerSettings:
     except ValidationError as error:
         problem = error.errors()[0]
         flag = "--" + str(problem["loc"][0]).replace("_", "-")
-        raise SettingsError(f"{flag} {problem['input']}: {problem['msg']}.") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{flag} {problem['input']}: {message}.") from None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 import pybase64
 from pydantic import ValidationError
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from foveate.errors import Reason
-from foveate.serve.refusal import RefusedImage, RequestRefused, images_refused
+from foveate.serve.forms import read_form
+from foveate.serve.refusal import (
+    RefusedImage,
+    RequestRefused,
+    images_refused,
+    invalid,
+    too_many_images,
+)
 from foveate.serve.schemas import PredictRequest
 from foveate.serve.service import Upload
 from foveate.serve.settings import ServerSettings
@@ -25,13 +27,8 @@ MEDIA_TYPES = ("application/json", "multipart/form-data", "application/octet-str
 
 _DATA_URL = re.compile(r"data:[^,]{0,100};base64,")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,200}")  # RFC 2046, section 5.1.1, and longer
-_MOST_FIELDS = 100
-"""Fields of a form that are not files; they are ignored."""
 _MOST_VALUES = 1000
 """Values in JSON besides four an image: parsed, each of three bytes takes some hundred."""
-_LONGEST_NAME = 255
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 async def read_uploads(request: Request, settings: ServerSettings) -> list[Upload]:
@@ -45,7 +42,7 @@ async def read_uploads(request: Request, settings: ServerSettings) -> list[Uploa
     if media == "application/json":
         uploads = _from_json(await request.body(), settings)
     elif media == "multipart/form-data":
-        uploads = await _from_form(request, settings)
+        uploads = await read_form(request, settings)
     elif media == "application/octet-stream" or media.startswith("image/"):
         uploads = [Upload(None, await request.body())]
     else:
@@ -90,11 +87,7 @@ def check_count(count: int, settings: ServerSettings) -> None:
         RequestRefused: 413.
     """
     if count > settings.max_images:
-        raise RequestRefused(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "too_large",
-            f"The request brings {count} images; at most {settings.max_images} are taken.",
-        )
+        raise too_many_images(count, settings.max_images)
 
 
 def check_values(body: bytes, settings: ServerSettings) -> None:
@@ -113,11 +106,6 @@ def check_values(body: bytes, settings: ServerSettings) -> None:
         )
 
 
-def invalid(sentence: str) -> RequestRefused:
-    """A refusal of a request that is not what its media type says."""
-    return RequestRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", sentence)
-
-
 def in_words(error: ValidationError) -> str:
     """Where a body does not fit, as a sentence; without what was sent."""
     problem = error.errors(include_input=False, include_url=False)[0]
@@ -133,50 +121,3 @@ def _from_json(body: bytes, settings: ServerSettings) -> list[Upload]:
         raise invalid(in_words(error)) from None
     check_count(len(images), settings)
     return [Upload(None, decode_base64(text, index)) for index, text in enumerate(images)]
-
-
-async def _from_form(request: Request, settings: ServerSettings) -> list[Upload]:
-    parser = MultiPartParser(
-        _form_headers(request),
-        _stream(request),
-        max_files=settings.max_images,
-        max_fields=_MOST_FIELDS,
-        max_part_size=settings.max_body_bytes,
-    )
-    # In memory: it is bounded already, and there may be no disk to write to.
-    parser.spool_max_size = settings.max_body_bytes + 1
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            check_count(settings.max_images + 1, settings)
-        raise invalid(f"The form cannot be read: {error.message}.") from None
-    except (FormParserError, KeyError, UnicodeDecodeError, LookupError):
-        raise invalid("The form cannot be read.") from None
-    try:
-        return [
-            Upload(_clean_name(value.filename or ""), await value.read())
-            for _, value in form.multi_items()
-            if isinstance(value, UploadFile)
-        ]
-    finally:
-        await form.close()
-
-
-def _form_headers(request: Request) -> Headers:
-    """The boundary, and no `charset`: some of those that Python knows take long, or fail."""
-    _, options = parse_options_header(request.headers["content-type"])
-    boundary = options.get(b"boundary", b"")
-    if not _BOUNDARY.fullmatch(boundary):
-        raise invalid("The form cannot be read: its boundary is missing or not a valid one.")
-    return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
-
-
-def _clean_name(name: str) -> str | None:
-    """The name as it may be shown, in JSON, in a log, on a terminal."""
-    return _UNPRINTABLE.sub("\ufffd", name[:_LONGEST_NAME]) or None
-
-
-async def _stream(request: Request) -> AsyncGenerator[bytes, None]:
-    async for chunk in request.stream():
-        yield chunk
