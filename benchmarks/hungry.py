@@ -1,8 +1,9 @@
 """The worst image of each format, found by search: `python -m benchmarks.hungry [SECONDS]`.
 
-For SECONDS of each format (60), parameters of `hungry_images` are drawn at random, then the best
-so far are changed one at a time. Searched twice: for seconds of a core, and for memory, both
-within the limits of a server (50 megapixels, 32 MiB). Prints the table of `docs/serve.md`.
+For SECONDS of each format (60), parameters of `hungry_images` are drawn at random, after those
+that were bad before; then the worst so far are changed, one parameter at a time: that of most
+seconds of a core, and that of most memory, both within the limits of a server (50 megapixels,
+32 MiB). Prints the table of `docs/serve.md`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SERVER = Limits(
 """What a server accepts by default."""
 
 _DRAWN_AT_RANDOM = 0.4
-"""Share of the time before the best are changed."""
+"""Share of the time before the worst are changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,13 @@ def search(kind: Kind, seconds: float, measurer: Measurer, rng: random.Random) -
     """All that was tried, in about so many seconds."""
     tried: dict[tuple[Any, ...], Tried] = {}
     start = time.monotonic()
-    while (elapsed := time.monotonic() - start) < seconds:
+    starts = list(kind.starts)
+    while starts or time.monotonic() - start < seconds:
         values = {name: rng.choice(choices) for name, choices in kind.space.items()}
-        if elapsed > _DRAWN_AT_RANDOM * seconds and tried:
+        if starts:
+            values = {name: starts[0][name] for name in kind.space}
+            del starts[0]
+        elif time.monotonic() - start > _DRAWN_AT_RANDOM * seconds:
             best = slowest(tried.values()) if rng.random() < 0.5 else largest(tried.values())
             name = rng.choice(sorted(kind.space))
             values = {**best.values, name: values[name]}

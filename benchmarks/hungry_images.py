@@ -35,11 +35,13 @@ class Kind:
         format: Pillow's name of it.
         make: the bytes of a file, from one value for each parameter.
         space: the values of each parameter.
+        starts: where a search begins, beside those at random: what was bad before.
     """
 
     format: str
     make: Callable[[Values], bytes]
     space: Mapping[str, Sequence[Any]]
+    starts: Sequence[Values] = ()
 
 
 def side(values: Values) -> tuple[int, int]:
@@ -203,6 +205,8 @@ def qoi(values: Values) -> bytes:
 
 _DRAWN = {"size": SIZES, "aspect": ASPECTS, "scene": ("flat", "noise")}
 _DECLARED = {"size": SIZES, "aspect": ASPECTS}
+_FLAT = {"aspect": 1, "scene": "flat"}
+_NOISE = {"aspect": 1, "scene": "noise"}
 
 KINDS = (
     Kind(
@@ -216,6 +220,14 @@ KINDS = (
             "quality": (30, 75, 95),
             "segments": (0, 1_900),
         },
+        tuple(
+            values | {"subsampling": 0, "quality": 75, "segments": 1_900}
+            for values in (
+                _FLAT | {"size": 33, "mode": "CMYK", "passes": 20},
+                _FLAT | {"size": 50, "mode": "RGB", "passes": 20},
+                _NOISE | {"size": 12, "mode": "RGB", "passes": 10},
+            )
+        ),
     ),
     Kind(
         "PNG",
@@ -229,17 +241,27 @@ KINDS = (
             "chunks": (0, 9_000),
             "piece": (50, 8_192, 10**6),
         },
+        tuple(
+            {"size": 50, "aspect": 1, "pixels": (colour, 16), "filter": 4, "interlaced": 0}
+            | {"texts": texts, "chunks": 9_000, "piece": 50}
+            for colour, texts in ((6, 0), (4, 0), (2, 500))
+        ),
     ),
     Kind(
         "GIF",
         gif,
         _DRAWN | {"mode": ("L", "P"), "interlaced": (0, 1), "blocks": (0, 19_000)},
+        (_NOISE | {"size": 50, "mode": "L", "interlaced": 1, "blocks": 19_000},),
     ),
     Kind(
         "WEBP",
         webp,
         _DRAWN
         | {"size": (1, 4, 8, 12, 15, 18), "mode": ("RGB", "RGBA"), "lossless": (False, True)},
+        (
+            _FLAT | {"size": 18, "mode": "RGBA", "lossless": True},
+            _NOISE | {"size": 18, "mode": "RGBA", "lossless": False},
+        ),
     ),
     Kind(
         "BMP",
@@ -250,6 +272,10 @@ KINDS = (
             "code": (0, 1, 2),
             "runs": ("long", "short", "lines"),
         },
+        tuple(
+            {"size": 8, "aspect": aspect, "scene": "flat", "mode": "L", "code": code, "runs": runs}
+            for aspect, code, runs in ((80, 1, "lines"), (1, 2, "long"))
+        ),
     ),
     Kind(
         "TIFF",
@@ -261,6 +287,10 @@ KINDS = (
             "rows": (1, 16, 10**6),
             "turned": (1, 6),
         },
+        tuple(
+            _FLAT | {"size": 50, "mode": mode, "compression": "lzma", "rows": 1, "turned": 1}
+            for mode in ("RGBA", "F", "CMYK", "LAB")
+        ),
     ),
     Kind(
         "PPM",
@@ -271,6 +301,11 @@ KINDS = (
             "brightest": (3, 255, 4095, 65535),
             "comment": (0, 16_000),
         },
+        (
+            {"size": 50, "aspect": 1, "kind": "P4", "brightest": 255, "comment": 16_000},
+            {"size": 15, "aspect": 1, "kind": "P5", "brightest": 4095, "comment": 0},
+            {"size": 0.25, "aspect": 1, "kind": "P2", "brightest": 65535, "comment": 0},
+        ),
     ),
     Kind(
         "JPEG2000",
@@ -284,6 +319,16 @@ KINDS = (
             "block": (0, 2, 4),
             "precinct": (0, 0x11, 0x33, 0x77),
         },
+        tuple(
+            {"aspect": 1, "mode": "RGB", "tile": 0, "block": block, "precinct": precinct}
+            | {"size": size, "scene": scene}
+            for size, scene, block, precinct in (
+                (4, "noise", 4, 0),
+                (1, "declared", 0, 0x33),
+                (18, "declared", 4, 0),
+                (8, "declared", 0, 0),
+            )
+        ),
     ),
     Kind(
         "AVIF",
@@ -295,10 +340,18 @@ KINDS = (
             "subsampling": ("4:2:0", "4:4:4"),
             "quality": (50, 80, 100),
         },
+        (
+            _FLAT | {"size": 13, "mode": "RGBA", "subsampling": "4:4:4", "quality": 50},
+            _NOISE | {"size": 8, "mode": "RGB", "subsampling": "4:4:4", "quality": 100},
+        ),
     ),
     Kind(
         "QOI",
         qoi,
         _DECLARED | {"operation": ("run", "difference", "luma", "rgba"), "channels": (3, 4)},
+        (
+            {"size": 25, "aspect": 1, "operation": "difference", "channels": 4},
+            {"size": 25, "aspect": 1, "operation": "run", "channels": 4},
+        ),
     ),
 )

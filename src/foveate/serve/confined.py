@@ -114,6 +114,9 @@ def _relay(source: int, real: int) -> None:
                 about["dropped"] = dropped
             _write(real, "a library says", logging.WARNING, about)
             dropped = 0
+    if dropped:
+        about = {"worker": os.getpid(), "dropped": dropped}
+        _write(real, "a library says", logging.WARNING, about)
 
 
 def _write(

@@ -1,0 +1,186 @@
+"""A worker takes no more memory than it was given, and prints nothing but log lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from foveate.serve.confined import SLACK_BYTES, image_bytes
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+
+
+def run(code: str, *, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], stderr=stderr, text=True, timeout=60, check=False
+    )
+
+
+def events(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_what_an_image_may_take() -> None:
+    assert image_bytes(50_000_000) == 400_000_000
+    assert image_bytes(1) == image_bytes(1_000_000) == 200_000_000
+
+
+@LINUX
+def test_more_memory_is_an_error() -> None:
+    code = """if True:
+        from foveate.serve.confined import confine_memory
+        allowed = confine_memory(1, 10**6, 4)
+        kept = bytearray(allowed - 40 * 2**20)
+        try:
+            more = bytearray(80 * 2**20)
+        except MemoryError:
+            del kept
+            again = bytearray(80 * 2**20)
+            raise SystemExit(7)
+    """
+    assert run(code).returncode == 7
+
+
+def test_the_limit_is_for_an_image_and_the_files_of_a_batch() -> None:
+    code = """if True:
+        from foveate.serve.confined import confine_memory
+        print(confine_memory(50_000_000, 32 * 2**20, 4))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(done.stdout) == 400_000_000 + 4 * 32 * 2**20 + SLACK_BYTES
+
+
+PRINTS = """if True:
+    import ctypes, os, sys
+    from foveate.serve.confined import json_stderr
+    with json_stderr():
+        ctypes.CDLL(None).puts(b"TIFFReadDirectory: \\x1bWarning\\xff")
+        ctypes.CDLL(None).fflush(None)
+        os.write(2, b"a line\\n\\nand another")
+"""
+
+
+def test_lines_of_libraries_are_log_lines() -> None:
+    done = run(PRINTS)
+    assert done.returncode == 0
+    found = events(done.stderr)
+    assert [event["text"] for event in found] == [
+        "TIFFReadDirectory: \x1bWarning\ufffd",
+        "a line",
+        "and another",
+    ]
+    assert {event["event"] for event in found} == {"a library says"}
+    assert {event["level"] for event in found} == {"warning"}
+    assert all("time" in event and "worker" in event for event in found)
+
+
+def test_a_flood_of_lines_is_counted() -> None:
+    code = """if True:
+        import os
+        from foveate.serve.confined import json_stderr
+        with json_stderr():
+            os.write(2, b"again\\n" * 2000)  # fits a pipe, so none is lost
+    """
+    found = events(run(code).stderr)
+    assert len(found) < 100
+    dropped = sum(int(str(event.get("dropped", 0))) for event in found)
+    assert sum("text" in event for event in found) + dropped == 2000
+
+
+def test_an_exception_is_one_line_and_the_end() -> None:
+    done = run(
+        "from foveate.serve.confined import json_stderr\n"
+        "with json_stderr(): raise ValueError('what went wrong')"
+    )
+    assert done.returncode == 1
+    (event,) = events(done.stderr)
+    assert event["event"] == "worker failed"
+    assert event["level"] == "error"
+    assert event["error"] == "what went wrong"
+    assert "ValueError" in str(event["trace"])
+
+
+def test_nobody_who_reads_stops_nothing() -> None:
+    source, sink = os.pipe()
+    try:
+        code = (
+            PRINTS
+            + """
+        for _ in range(2_000):
+            try:
+                os.write(2, b"x" * 400 + b"\\n")
+            except BlockingIOError:
+                pass
+        """
+        )
+        os.set_blocking(sink, False)
+        while True:  # fill the pipe, then nobody reads it
+            try:
+                os.write(sink, bytes(4096))
+            except BlockingIOError:
+                break
+        os.set_blocking(sink, True)
+        assert run(code, stderr=sink).returncode == 0
+    finally:
+        os.close(source)
+        os.close(sink)
+
+
+FAT = """if True:
+    import io, os, struct, sys
+    from PIL import Image
+    from foveate.errors import ImageRefused
+    from foveate.image import Limits, Resize, open_image
+    from foveate.serve.confined import confine_memory
+
+    def encoded(kind, mode, **options):
+        file = io.BytesIO()
+        Image.new(mode, (7000, 7000)).save(file, kind, **options)
+        return file.getvalue()
+
+    j2k = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(j2k, "JPEG2000", no_jp2=True)
+    j2k = bytearray(j2k.getvalue())
+    j2k[8:16] = j2k[24:32] = struct.pack(">II", 7000, 7000)
+    lzw = {"compression": "tiff_lzw", "strip_size": 10**9}
+    files = {
+        "j2k": bytes(j2k),
+        "jpeg": encoded("JPEG", "CMYK", progressive=True),
+        "png": encoded("PNG", "RGBA", compress_level=1),
+        "webp": encoded("WEBP", "RGBA", lossless=True, method=0),
+        "tiff": encoded("TIFF", "RGBA", **lzw),
+        "avif": encoded("AVIF", "RGBA", speed=10),
+        "gif": encoded("GIF", "P"),
+    }
+    for name, data in files.items():
+        pid = os.fork()
+        if pid == 0:
+            confine_memory(1, 10**6, 1)
+            try:
+                open_image(data, Limits(max_memory=2**40)).pixels(Resize(224))
+                os._exit(1)
+            except ImageRefused as refused:
+                os._exit(2 + (refused.reason == "too_large"))
+            except MemoryError:
+                os._exit(4)
+        print(name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@LINUX
+@pytest.mark.slow
+def test_a_decoder_without_memory_gives_up() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAT], capture_output=True, text=True, timeout=300, check=True
+    )
+    ended = dict(line.split() for line in done.stdout.splitlines())
+    assert set(ended) == {"j2k", "jpeg", "png", "webp", "tiff", "avif", "gif"}
+    # Refused (2, 3) or out of memory in Python (4); never a hang, and never a crash.
+    for name in ("j2k", "jpeg", "png", "webp", "tiff", "avif"):
+        assert ended[name] in {"2", "3", "4"}, (ended, done.stderr)
