@@ -58,7 +58,10 @@ def search(kind: Kind, seconds: float, measurer: Measurer, rng: random.Random) -
             values = {**best.values, name: values[name]}
         key = tuple(values.values())
         if key not in tried:
-            data = kind.make(values)
+            try:
+                data = kind.make(values)
+            except (OSError, RuntimeError, ValueError):  # the encoder cannot
+                continue
             tried[key] = Tried(values, len(data), measurer.cost(data, SERVER))
     return list(tried.values())
 

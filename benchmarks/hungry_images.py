@@ -16,13 +16,15 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 SIZES = (1, 4, 8, 12, 15, 18, 25, 33, 40, 50)
 """Megapixels."""
 
 ASPECTS = (1, 3, 80)
 """Width over height."""
+
+ImageFile.MAXBLOCK = 2**27  # Pillow encodes a progressive JPEG into one buffer of this size
 
 Values = Mapping[str, Any]
 
@@ -288,7 +290,7 @@ KINDS = (
             "turned": (1, 6),
         },
         tuple(
-            _FLAT | {"size": 50, "mode": mode, "compression": "lzma", "rows": 1, "turned": 1}
+            _FLAT | {"size": 50, "mode": mode, "compression": "tiff_lzw", "rows": 16, "turned": 1}
             for mode in ("RGBA", "F", "CMYK", "LAB")
         ),
     ),
