@@ -42,7 +42,7 @@ from foveate.features import (
     featurize,
     write_features,
 )
-from foveate.image import Limits, Resize
+from foveate.image import DEFAULT_LIMITS, Limits, Resize
 from foveate.runtime import open_network
 from foveate.settings import Settings
 
@@ -147,6 +147,8 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         max_bytes=settings.max_megabytes * 2**20,
         max_pixels=settings.max_megapixels * 1_000_000,
+        # Who wants larger images gives them the memory: as much a pixel as by default.
+        max_memory=max(DEFAULT_LIMITS.max_memory, 20 * settings.max_megapixels * 1_000_000),
     )
 
 

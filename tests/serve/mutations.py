@@ -118,6 +118,11 @@ def bombs() -> dict[str, bytes]:
         "ppm of many digits": b"P6 " + b"9" * 9999,
         "jpeg 2000": patched("j2k", 8, ">II", 60_000, 60_000),
         "jpeg 2000 of tiles": patched("j2k", 24, ">II", 1, 1),
+        "jpeg 2000 under the limit": patched("j2k", 8, ">IIIIII", 7000, 7000, 0, 0, 7000, 7000),
+        "jpeg of comments": images()["jpeg"][:2] + b"\xff\xfe\0\2" * 200_000,
+        "gif of comments": images()["gif"][:13] + b"!\xfe" + b"\1a" * 400_000,
+        "ppm of a comment": b"P6 #" + b"a" * 900_000 + b"\n9 9 255\n" + bytes(243),
+        "ppm of three": b"P6 500 500 3\n" + b"\1" * 750_000,
         "qoi": b"qoif" + struct.pack(">IIBB", 60_000, 60_000, 3, 0) + bytes(99),
         "qoi under the limit": b"qoif" + struct.pack(">IIBB", 7000, 7000, 3, 0) + bytes(99),
     }
@@ -188,6 +193,76 @@ def noise(data: bytearray, rng: random.Random) -> None:
     data[start : start + 50] = rng.randbytes(50)
 
 
+def pieces(data: bytes) -> list[bytes]:
+    """A file cut where its format cuts it: chunks, segments, boxes, entries; else in no pieces."""
+    if data.startswith(b"\x89PNG"):
+        return cut_at(data, 8, lambda at: 12 + int.from_bytes(data[at : at + 4], "big"))
+    if data.startswith(b"RIFF"):
+        even = lambda at: 9 + int.from_bytes(data[at + 4 : at + 8], "little") & ~1  # noqa: E731
+        return cut_at(data, 12, even)
+    if data.startswith(b"\xff\xd8"):
+        scan = data.find(b"\xff\xda")
+        length = lambda at: 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # noqa: E731
+        return [*cut_at(data[:scan], 2, length), data[scan:]]
+    if data[4:8] in (b"ftyp", b"jP  "):
+        return cut_at(data, 0, lambda at: int.from_bytes(data[at : at + 4], "big") or len(data))
+    if data.startswith(b"\xff\x4f"):
+        tile = data.find(b"\xff\x90")
+        length = lambda at: 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # noqa: E731
+        return [*cut_at(data[:tile], 2, length), data[tile:]]
+    if data.startswith(b"II*\0"):
+        first = int.from_bytes(data[4:8], "little")
+        entries = int.from_bytes(data[first : first + 2], "little")
+        end = first + 2 + 12 * entries
+        return [data[: first + 2], *cut_at(data[:end], first + 2, lambda _: 12)[1:], data[end:]]
+    if data.startswith(b"GIF8"):
+        return [data[:13], *data[13:].split(b"!")]
+    return [data]
+
+
+def cut_at(data: bytes, start: int, length: Callable[[int], int]) -> list[bytes]:
+    """What is before `start`, then pieces of `length` of where each begins."""
+    found, at = [data[:start]], start
+    while at < len(data):
+        step = max(4, length(at))
+        found.append(data[at : at + step])
+        at += step
+    return found
+
+
+def rearrange(data: bytearray, rng: random.Random) -> None:
+    """Repeat, swap, leave out or borrow whole pieces, so that the structure stays one."""
+    found = pieces(bytes(data))
+    for _ in range(rng.choice((1, 1, 3))):
+        at = rng.randrange(len(found))
+        other = rng.randrange(len(found))
+        match rng.randrange(4):
+            case 0:
+                found[at:at] = [found[other]] * rng.choice((1, 10, 3000))
+            case 1:
+                found[at], found[other] = found[other], found[at]
+            case 2 if len(found) > 1:
+                del found[at]
+            case _:
+                strange = pieces(images()[rng.choice(sorted(images()))])
+                found.insert(at, rng.choice(strange))
+    data[:] = b"".join(found)[: 2**20 - 4096]
+
+
+def reseal(data: bytearray, rng: random.Random) -> None:
+    """Change the content of a chunk of a PNG and set its checksum right."""
+    found = pieces(bytes(data))
+    if not data.startswith(b"\x89PNG") or len(found) < 2:
+        exaggerate(data, rng)
+        return
+    at = rng.randrange(1, len(found))
+    content = bytearray(found[at][8:-4])
+    if content:
+        (rng.choice((flip, exaggerate)) if len(content) > 12 else flip)(content, rng)
+    found[at] = png_chunk(found[at][4:8], bytes(content))
+    data[:] = b"".join(found)
+
+
 DAMAGE: tuple[Callable[[bytearray, random.Random], None], ...] = (
     flip,
     flip,
@@ -198,6 +273,9 @@ DAMAGE: tuple[Callable[[bytearray, random.Random], None], ...] = (
     exaggerate,
     exaggerate,
     noise,
+    rearrange,
+    rearrange,
+    reseal,
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.serve.line import Job, Line, LineFull
+from foveate.serve.line import Job, Line, LineFull, TooLate
 
 T = TypeVar("T")
 
@@ -142,3 +142,52 @@ def test_a_worker_that_leaves_passes_its_turn_on() -> None:
         return numbers(await second)
 
     assert run(play()) == [7]
+
+
+def test_a_batch_has_no_more_bytes_than_it_may_but_always_an_image() -> None:
+    async def play() -> list[list[int]]:
+        line = Line(10, batch_bytes=100)
+        loop = asyncio.get_running_loop()
+        line.put(
+            [Job("a", bytes(size), 0.0, loop.create_future()) for size in (60, 30, 20, 500, 1)]
+        )
+        return [[len(one.data) for one in await line.take(4)] for _ in range(4)]
+
+    assert run(play()) == [[60, 30], [20], [500], [1]]
+
+
+def test_a_second_batch_is_taken_only_where_a_whole_one_waits() -> None:
+    async def play() -> None:
+        line = Line(20)
+        second = asyncio.ensure_future(line.take(4, second=True))
+        await asyncio.sleep(0)
+        line.put([job(1)])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not second.done()
+        line.put([job(n) for n in (2, 3, 4)])
+        assert numbers(await second) == [1, 2, 3, 4]
+        # An idle worker comes first.
+        second = asyncio.ensure_future(line.take(4, second=True))
+        idle = asyncio.ensure_future(line.take(4))
+        await asyncio.sleep(0)
+        line.put([job(n) for n in range(4)])
+        assert numbers(await idle) == [0, 1, 2, 3]
+        assert not second.done()
+        second.cancel()
+
+    run(play())
+
+
+def test_an_image_that_waited_too_long_is_not_begun() -> None:
+    async def play() -> None:
+        line = Line(20)
+        now = asyncio.get_running_loop().time()
+        late, early = job(1), job(2)
+        late.latest, early.latest = now - 1, now + 100
+        line.put([late, early])
+        assert numbers(await line.take(4)) == [2]
+        with pytest.raises(TooLate):
+            await late.answer
+
+    run(play())

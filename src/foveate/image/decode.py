@@ -8,12 +8,14 @@ from PIL import Image, ImageFile
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image.dhash import difference_hash
-from foveate.image.formats import Format, check_comments, is_slow, sniff
+from foveate.image.formats import Format, check_comments, slow_bytes, sniff
 from foveate.image.jpeg import Eighths, covering_scale, decode_scaled
 from foveate.image.limits import DEFAULT_LIMITS, Limits
+from foveate.image.memory import scaled_bytes, whole_bytes
 from foveate.image.modes import to_rgb
 from foveate.image.pillow import decode_pixels, open_header, refusals
 from foveate.image.resize import Resize, resample, scaled_box
+from foveate.image.structure import examine
 
 DECODER = 1
 """Raised whenever decode or resize change what pixels come out."""
@@ -21,9 +23,6 @@ DECODER = 1
 _HASH_RESOLUTION = 224
 """What the decode behind a hash covers, whatever resolution features use: a hash must not depend
 on settings. At the default resolution both use the same decode."""
-
-_START_OF_SCAN = b"\xff\xda"
-"""Marker of a JPEG (ITU-T T.81, table B.1); coded pixels do not hold it."""
 
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
@@ -50,13 +49,11 @@ def open_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
     limits.check_bytes(len(data))
     name = sniff(data)
     check_comments(name, data)
-    if is_slow(name, data):
-        limits.check_slow(len(data))
+    limits.check_slow(slow_bytes(name, data))
+    decoder_bytes = examine(name, data, limits)
     header = open_header(name, data)
     limits.check_size(*header.size)
-    if name == "JPEG":
-        limits.check_scans(data.count(_START_OF_SCAN))
-    return OpenedImage(name, data, header)
+    return OpenedImage(name, data, header, limits, decoder_bytes)
 
 
 class OpenedImage:
@@ -74,19 +71,32 @@ class OpenedImage:
     __slots__ = (
         "_data",
         "_decoded",
+        "_decoder_bytes",
+        "_limits",
         "_scalable",
         "_stored",
         "_upright",
+        "_whole_bytes",
         "format",
         "height",
         "width",
     )
 
-    def __init__(self, name: Format, data: bytes, header: ImageFile.ImageFile) -> None:
+    def __init__(
+        self,
+        name: Format,
+        data: bytes,
+        header: ImageFile.ImageFile,
+        limits: Limits,
+        decoder_bytes: int,
+    ) -> None:
         orientation = _orientation(header)
         self.format: Format = name
         self.width, self.height = header.size if orientation < 5 else header.size[::-1]
         self._data = data
+        self._limits = limits
+        self._decoder_bytes = decoder_bytes
+        self._whole_bytes = whole_bytes(name, header.mode, header.size, decoder_bytes)
         self._stored = header.size
         self._upright = _UPRIGHT.get(orientation)
         self._scalable = name == "JPEG" and header.mode in ("L", "RGB")
@@ -128,6 +138,7 @@ class OpenedImage:
         return self._decoded
 
     def _decode_jpeg(self, eighths: Eighths) -> tuple[Image.Image, float]:
+        self._limits.check_memory(self._decoder_bytes + scaled_bytes(self._stored, eighths))
         with refusals(self.format, self._data):
             image = decode_scaled(self._data, *self._stored, eighths)
         if image is None:
@@ -136,6 +147,7 @@ class OpenedImage:
         return image, eighths / 8
 
     def _decode_whole(self) -> tuple[Image.Image, float]:
+        self._limits.check_memory(self._whole_bytes)
         # From the bytes again: after a failed decode, Pillow's image may pass for a decoded one.
         image = decode_pixels(self.format, self._data)
         if image.size != self._stored:

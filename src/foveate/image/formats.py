@@ -74,6 +74,7 @@ def sniff(data: bytes) -> Format:
 
 
 _MOST_COMMENTS = 100
+_JPEG2000_BYTES_PER_SLOW_BYTE = 16
 
 
 def check_comments(name: Format, data: bytes) -> None:
@@ -88,20 +89,24 @@ def check_comments(name: Format, data: bytes) -> None:
         raise ImageRefused(Reason.UNREADABLE, "It has thousands of comments; save it as PNG.")
 
 
-def is_slow(name: Format, data: bytes) -> bool:
-    """Whether pixels are decoded by Python itself, in about a second a megabyte.
+def slow_bytes(name: Format, data: bytes) -> int:
+    """How many bytes of a file are slow to decode, in about a second a megabyte; 0 for most.
 
-    QOI; plain-text Netpbm; BMP with run lengths (compression 1 and 2 in the header).
+    All of those that Python itself decodes: QOI; plain-text Netpbm; BMP with run lengths
+    (compression 1 and 2 in the header). JPEG 2000 takes a quarter of a second a megabyte, and
+    its limit is higher.
     """
     match name:
         case "QOI":
-            return True
-        case "PPM":
-            return data[1:2] in b"123"
-        case "BMP":
-            return data[30:34] in (b"\1\0\0\0", b"\2\0\0\0")
+            return len(data)
+        case "PPM" if data[1:2] in b"123":
+            return len(data)
+        case "BMP" if data[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
+            return len(data)
+        case "JPEG2000":
+            return len(data) // _JPEG2000_BYTES_PER_SLOW_BYTE
         case _:
-            return False
+            return 0
 
 
 def ends_early(name: Format, data: bytes) -> bool:

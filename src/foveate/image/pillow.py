@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image.formats import Format, ends_early
+from foveate.image.netpbm import decode_scaled_values, open_netpbm
 
 _PLUGINS: Final[dict[Format, str]] = {
     "JPEG": "JpegImagePlugin",
@@ -53,7 +54,7 @@ def open_header(name: Format, data: bytes) -> ImageFile.ImageFile:
     with refusals(name, data):
         import_module(f"PIL.{_PLUGINS[name]}")  # registers itself in Image.OPEN
         decoder, _ = Image.OPEN[name]
-        return decoder(BytesIO(data), "")
+        return open_netpbm(decoder, data) if name == "PPM" else decoder(BytesIO(data), "")
 
 
 def decode_pixels(name: Format, data: bytes) -> Image.Image:
@@ -69,6 +70,11 @@ def decode_pixels(name: Format, data: bytes) -> Image.Image:
             name == "JPEG2000" and ends_early(name, data)
         ):
             raise _truncated(name)
+        if name == "PPM":
+            scaled = decode_scaled_values(image, data)
+            if scaled is not None:
+                return scaled
+            image.fp = BytesIO(data)
         image.load()
     return image
 

@@ -143,10 +143,12 @@ class Line:
 
     Args:
         limit: how many may wait.
+        batch_bytes: of their files, in a batch that is taken; one image alone may have more.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, batch_bytes: float = inf) -> None:
         self.limit = limit
+        self._batch_bytes = batch_bytes
         self._jobs: deque[Job] = deque()
         self._turns: list[_Turn] = []
 
@@ -225,10 +227,15 @@ class Line:
             count = 1  # alone: should it bring down this worker too, it is known to be the cause
         picked: list[Job] = []
         left: deque[Job] = deque()
+        size = 0
         while self._jobs and len(picked) < count:
             job = self._jobs.popleft()
+            if picked and size + len(job.data) > self._batch_bytes:
+                left.append(job)
+                break
             fits = job.model == first.model and (job is first or not job.deaths)
             (picked if fits else left).append(job)
+            size += len(job.data) if fits else 0
         self._jobs.extendleft(reversed(left))
         return picked
 

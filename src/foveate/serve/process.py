@@ -32,8 +32,11 @@ START_SECONDS = 120
 _PIPE_SECONDS = 1.0
 """For the pipes of a process that has ended to end, too: one that it started may hold them."""
 
-LINE_BYTES = 2000
-"""Of a line that a library prints in a worker: what is longer is shown in pieces."""
+PRINTED_BYTES = 4000
+"""Of what a worker prints, in one line of the log: a traceback, mostly."""
+
+PRINTED_A_SECOND = 10
+"""Lines of the log for what a worker prints; more are counted."""
 
 
 class WorkerDied(Exception):  # noqa: N818 - reads as the sentence it is
@@ -141,7 +144,7 @@ class WorkerProcess:
         self._setup = setup
         self._batches: deque[Batch] = deque()
         self.gone = asyncio.ensure_future(process.wait())
-        self._telling = asyncio.ensure_future(_tell(process.stderr, process.pid))
+        self._telling = asyncio.ensure_future(tell_printed(process.stderr, process.pid))
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -263,9 +266,20 @@ class WorkerProcess:
                 self._batches.popleft().fail(why)
 
 
-async def _tell(stderr: asyncio.StreamReader, pid: int) -> None:
-    """Log what libraries print in a worker; read always, so that no worker waits for a reader."""
-    while said := await stderr.read(LINE_BYTES):
-        for line in said.decode(errors="backslashreplace").splitlines():
-            if line.strip():
-                log("worker printed", level=WARNING, pid=pid, text=line)
+async def tell_printed(stderr: asyncio.StreamReader, pid: int) -> None:
+    """Log what is printed in a worker, by libraries above all.
+
+    It is read always, so that no worker waits for a reader, and however much it is.
+    """
+    second, told, dropped = 0, 0, 0
+    while printed := await stderr.read(PRINTED_BYTES):
+        now = int(asyncio.get_running_loop().time())
+        second, told = (second, told + 1) if now == second else (now, 1)
+        if told > PRINTED_A_SECOND:
+            dropped += len(printed)
+            continue
+        text = printed.decode(errors="backslashreplace").strip()
+        log("worker printed", level=WARNING, pid=pid, text=text, bytes_dropped=dropped)
+        dropped = 0
+    if dropped:
+        log("worker printed", level=WARNING, pid=pid, text="", bytes_dropped=dropped)

@@ -71,7 +71,7 @@ class Service:
         self.tokens = Tokens(settings.token_file)
         self.certificate = read_certificate(settings.tls_cert, settings.tls_key)
         self.tracer = make_tracer()
-        self._line = Line(settings.queue)
+        self._line = Line(settings.queue, settings.max_body_bytes)
         self.metrics = Metrics(
             lambda: len(self._line), settings.queue, self._fullness, self._dropped
         )

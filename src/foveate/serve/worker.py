@@ -13,20 +13,25 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import AvifImagePlugin
 
 from foveate.classifier import Classifier
-from foveate.errors import FoveateError, ImageRefused
+from foveate.errors import FoveateError, ImageRefused, Reason
 from foveate.image import Limits, open_image
+from foveate.serve.confined import confine_memory, image_bytes
 from foveate.serve.frames import Frame, read_frame_blocking
 
-MAX_SLOW_BYTES = 2 * 2**20
-"""Of an image whose decoder takes a second a megabyte."""
+MAX_SLOW_BYTES = 2**20
+"""Of an image whose decoder takes seconds a megabyte."""
+
+_NO_MEMORY = "Decoding it takes more memory than a worker has. Save it smaller, or as a JPEG."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Worker:
             max_bytes=header["max_bytes"],
             max_pixels=header["max_pixels"],
             max_slow_bytes=MAX_SLOW_BYTES,
+            max_memory=image_bytes(header["max_pixels"]),
         )
         return cls(classifiers, limits)
 
@@ -84,6 +90,8 @@ class Worker:
                 pixels.append(open_image(data, self.limits).pixels(classifier.resize))
             except ImageRefused as refusal:
                 refused[index] = (refusal.reason, refusal.detail)
+            except MemoryError:
+                refused[index] = (Reason.TOO_LARGE, _NO_MEMORY)
         decoded = time.perf_counter()
         rows = [
             classifier.probabilities(classifier.network.run(np.stack(part)))
@@ -133,7 +141,16 @@ def main() -> None:
     source = sys.stdin.buffer
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between the frames
+    try:
+        _serve(source, sink)
+    except Exception:
+        # Not by the interpreter, which would wait for the thread that reads.
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
 
+
+def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     def tell(frame: Frame) -> None:
         for buffer in frame.pack():
             sink.write(buffer)
@@ -147,8 +164,11 @@ def main() -> None:
     except (FoveateError, RuntimeError) as error:
         tell(Frame({"error": str(error)}))
         return
-    tell(Frame({"ready": True}))
+    limits = worker.limits
     del setup  # the files' bytes
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # as all else here; each would want a stack
+    confine_memory(limits.max_pixels, limits.max_bytes)
+    tell(Frame({"ready": True}))
     try:
         for frame in _read_ahead(source):
             tell(worker.answer(frame))
