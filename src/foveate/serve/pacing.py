@@ -58,13 +58,15 @@ class Pacing:
         told: asyncio.Future[None] = loop.create_future()
         self._held[told] = None
         if len(self._held) > self._most:
-            _tell(next(iter(self._held)))
+            first = next(iter(self._held))
+            del self._held[first]
+            _tell(first)
         timer = loop.call_later(HOLD_SECONDS, _tell, told)
         try:
             await told
         finally:
             timer.cancel()
-            del self._held[told]
+            self._held.pop(told, None)
         return True
 
     def _summarise(self) -> None:
