@@ -247,7 +247,7 @@ def test_clients_that_go_leave_nothing_behind(
 
     wait_until(lambda: len(requests()) == 8)
     assert sum(line["status"] is None for line in requests()) >= 4  # gone before the body's end
-    assert all(line["level"] == "info" for line in server.logged[before:])
+    assert [line for line in server.logged[before:] if line["level"] != "info"] == []
     assert not any("trace" in line for line in server.logged)
     page = client.get("/metrics").text
     assert "\nfoveate_queue_images 0.0\n" in page

@@ -82,6 +82,8 @@ def start_logging(*, quiet: bool = False, sink: Sink | None = None) -> Writer:
         named.propagate = True
         # Of uvicorn, what goes wrong; requests are logged by us.
         named.setLevel(logging.WARNING if quiet or name.startswith("uvicorn") else logging.INFO)
+    for name in ("python_multipart", "multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what clients send is no fault of ours
     logging.captureWarnings(capture=True)
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
