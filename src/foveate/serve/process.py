@@ -142,6 +142,8 @@ class WorkerProcess:
             WorkerDied: it died, or took longer.
         """
         frame = await self._exchange(Frame({"model": name}, images), seconds)
+        if "error" in frame.header:
+            raise WorkerDied(frame.header["error"])
         model = self._setup.models[name]
         refused = {int(index): refusal for index, refusal in frame.header["refused"].items()}
         shape = (-1, len(model.labels))

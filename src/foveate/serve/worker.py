@@ -17,13 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.classifier import Classifier
-from foveate.errors import FoveateError, ImageRefused
+from foveate.classifier import Classifier, are_probabilities
+from foveate.errors import FoveateError, ImageRefused, Reason
 from foveate.image import Limits, open_image
 from foveate.serve.frames import Frame, read_frame_blocking
 
 MAX_SLOW_BYTES = 2 * 2**20
 """Of an image whose decoder takes a second a megabyte."""
+
+
+NO_PROBABILITIES = "The classifier gives no probabilities for it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,7 @@ class Worker:
         """Load what the server sent.
 
         Raises:
-            FoveateError: a classifier cannot be loaded.
-            RuntimeError: it cannot be run.
+            ModelFileError: a classifier cannot be loaded or run, or gives no probabilities.
         """
         header = frame.header
         classifiers = {
@@ -55,8 +57,8 @@ class Worker:
             # Compile for one image and for full batches now, not in front of a client.
             side = classifier.metadata.resolution
             for count in {1, classifier.network.batch}:
-                features = classifier.network.run(np.zeros((count, side, side, 3), np.uint8))
-                classifier.probabilities(features)
+                noise = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+                classifier.probabilities(classifier.network.run(noise))
         limits = Limits(
             max_bytes=header["max_bytes"],
             max_pixels=header["max_pixels"],
@@ -71,6 +73,9 @@ class Worker:
             A frame whose header names the refused images, by index, with reason and sentence,
             and the seconds it took; its part is float32 (n, K), a row for each image that was
             not refused.
+
+        Raises:
+            ModelFileError: the classifier cannot be run.
         """
         start = time.perf_counter()
         classifier = self.classifiers[frame.header["model"]]
@@ -82,13 +87,17 @@ class Worker:
             except ImageRefused as refusal:
                 refused[index] = (refusal.reason, refusal.detail)
         decoded = time.perf_counter()
-        rows = [
-            classifier.probabilities(classifier.network.run(np.stack(part)))
+        parts = [
+            classifier.unchecked_probabilities(classifier.network.run(np.stack(part)))
             for part in _portions(pixels, classifier.network.batch)
         ]
+        rows = np.concatenate(parts) if parts else np.zeros((0, len(classifier.labels)), np.float32)
+        sound = are_probabilities(rows)
+        for index in np.array([i for i in range(len(frame.parts)) if i not in refused])[~sound]:
+            refused[int(index)] = (Reason.UNREADABLE, NO_PROBABILITIES)
         inferred = time.perf_counter()
         header = {"refused": refused, "decode": decoded - start, "infer": inferred - decoded}
-        return Frame(header, [np.concatenate(rows).tobytes() if rows else b""])
+        return Frame(header, [rows[sound].tobytes()])
 
 
 def _portions(
@@ -100,6 +109,10 @@ def _portions(
         yield pixels[start : start + batch]
     for start in range(full, len(pixels)):
         yield pixels[start : start + 1]
+
+
+def _failed(error: Exception) -> Frame:
+    return Frame({"error": str(error) or "there is not enough memory"})
 
 
 def main() -> None:
@@ -122,14 +135,19 @@ def main() -> None:
         return
     try:
         worker = Worker.from_frame(setup)
-    except (FoveateError, RuntimeError) as error:
-        tell(Frame({"error": str(error)}))
+    except (FoveateError, RuntimeError, MemoryError) as error:
+        tell(_failed(error))
         return
     tell(Frame({"ready": True}))
     del setup  # the files' bytes
     try:
         while (frame := read_frame_blocking(source)) is not None:
-            tell(worker.answer(frame))
+            try:
+                answer = worker.answer(frame)
+            except (FoveateError, RuntimeError, MemoryError) as error:
+                tell(_failed(error))  # the server gives its images to another
+                return
+            tell(answer)
     except BrokenPipeError:
         pass  # the server is gone
 
