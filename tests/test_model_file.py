@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from foveate.backbones import find_backbone
 from foveate.errors import ModelFileError
 from foveate.heads import HeadKind, fit_head
 from foveate.image import Resize
-from foveate.model_file import METADATA_KEY, Summary, compose, read_model
+from foveate.model_file import METADATA_KEY, Summary, compose, read_model, replace_backbone
+from foveate.model_file.reading import DIGEST_KEY, TRAINED_ON_KEY
+from hostile_models import tiny_backbone, tiny_classifier, without_digests
 
 LABELS = ("a", "b", "ç")
 KINDS: tuple[HeadKind, ...] = ("svm", "logistic", "forest")
@@ -130,6 +133,115 @@ def test_weights_outside_the_file_are_refused(svm_file: bytes, tmp_path: Path) -
 
     with pytest.raises(ModelFileError, match="outside"):
         read_model(changed(svm_file, point_outside))
+
+
+def say(model: onnx.ModelProto, **values: object) -> None:
+    """Change what the metadata say, in a file of before there were digests."""
+    held = {prop.key: prop.value for prop in model.metadata_props}
+    text = json.loads(held.pop(METADATA_KEY)) | {"parts": None} | values
+    held.pop(DIGEST_KEY)
+    helper.set_model_props(model, held | {METADATA_KEY: json.dumps(text)})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"resolution": 0}, "0 pixels a side"),
+        ({"resolution": -1}, "-1 pixels a side"),
+        ({"resolution": 10**6}, "1,000,000 pixels a side"),
+        ({"resolution": 1e300}, "‘resolution’"),
+        ({"labels": []}, "at least two labels"),
+        ({"labels": ["a"]}, "at least two labels"),
+        ({"labels": ["a", "b"]}, "2 labels"),
+        ({"labels": ["a", "b", "c", "d"]}, "4 labels"),
+        ({"labels": ["a", "b", "a"]}, "‘a’ is there twice"),
+        ({"labels": ["a", "b", " "]}, "Label 3 of this classifier is empty"),
+        ({"labels": ["a", "b", "\x1b[2J"]}, "control characters"),
+        ({"labels": ["a", "b", "x" * 1001]}, "1,001 characters"),
+        ({"licence_of_weights": "a\x1b[2J"}, "control characters"),
+        ({"training": None}, "‘training’"),
+    ],
+)
+def test_metadata_that_make_no_sense_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ModelFileError, match=re.escape(message)):
+        read_model(changed(tiny_classifier(), lambda m: say(m, **values)))
+
+
+def test_deep_metadata_is_refused() -> None:
+    data = changed(tiny_classifier(), lambda m: set_metadata(m, "[" * 100_000))
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        read_model(data)
+
+
+def test_files_of_before_there_were_digests_are_read() -> None:
+    old = read_model(without_digests(tiny_classifier()))
+    assert old.metadata.parts is None
+    assert old.backbone == read_model(tiny_classifier()).backbone
+
+
+def test_a_flipped_bit_in_the_weights_is_found() -> None:
+    data = bytearray(tiny_classifier())
+    weights = onnx.load_from_string(bytes(data)).graph.initializer
+    rng = np.random.default_rng(0)
+    for tensor in weights:
+        start = bytes(data).index(tensor.raw_data)
+        place = start + int(rng.integers(len(tensor.raw_data)))
+        data[place] ^= 1
+        with pytest.raises(ModelFileError, match="is damaged"):
+            read_model(bytes(data))
+        data[place] ^= 1
+    read_model(bytes(data))
+
+
+@pytest.mark.parametrize("key", [METADATA_KEY, TRAINED_ON_KEY, DIGEST_KEY])
+def test_damaged_metadata_is_found(key: str) -> None:
+    def damage(model: onnx.ModelProto) -> None:
+        held = {prop.key: prop.value for prop in model.metadata_props}
+        text = held[key].replace("ç", "e") if key == METADATA_KEY else "AAAAAAAAAAA="
+        helper.set_model_props(model, held | {key: text})
+
+    with pytest.raises(ModelFileError, match="is damaged"):
+        read_model(changed(tiny_classifier(), damage))
+
+
+def test_a_lost_digest_is_found() -> None:
+    def forget(model: onnx.ModelProto) -> None:
+        held = {prop.key: prop.value for prop in model.metadata_props}
+        del held[DIGEST_KEY]
+        helper.set_model_props(model, held)
+
+    with pytest.raises(ModelFileError, match="is damaged"):
+        read_model(changed(tiny_classifier(), forget))
+
+
+def test_the_order_of_weights_and_attributes_does_not_matter() -> None:
+    def reverse(model: onnx.ModelProto) -> None:
+        tensors = list(model.graph.initializer)
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(reversed(tensors))
+        for node in model.graph.node:
+            attributes = list(node.attribute)
+            del node.attribute[:]
+            node.attribute.extend(reversed(attributes))
+
+    data = changed(tiny_classifier(), reverse)
+    assert data != tiny_classifier()
+    read_model(data)
+
+
+def test_another_backbone_gets_its_own_digest() -> None:
+    other = changed(
+        tiny_backbone(),
+        lambda m: m.graph.initializer[-1].CopyFrom(
+            numpy_helper.from_array(np.zeros(24, np.float32), m.graph.initializer[-1].name)
+        ),
+    )
+    before, after = tiny_classifier(), replace_backbone(tiny_classifier(), other)
+    old, new = read_model(before).metadata.parts, read_model(after).metadata.parts
+    assert old is not None
+    assert new is not None
+    assert (old.head, old.trained_on) == (new.head, new.trained_on)
+    assert old.backbone != new.backbone
 
 
 @settings(max_examples=30, deadline=None)

@@ -24,9 +24,13 @@ from foveate.image import Limits, Resize, open_image, resize_pixels
 from foveate.model_file import ID_BYTES, read_model
 from foveate.runtime import Network, Precision, open_network, usable_cores
 from foveate.runtime.onnxruntime import open_session
+from foveate.runtime.untrusted import MOST_BYTES, first_line
 
 ROWS_AT_ONCE = 4096
 """Rows of features that go through the head in one call: a few megabytes."""
+
+SUM_TOLERANCE = 1e-3
+"""By how much the probabilities of an image may miss 1: float32, of thousands of labels."""
 
 ImageLike = str | Path | bytes | NDArray[np.uint8]
 """A path or URL, the bytes of an image file, or pixels (H, W, 3) uint8 RGB of any size."""
@@ -62,7 +66,7 @@ class Classifier:
         batch: images a call; None is what the runtime is fastest with.
 
     Raises:
-        ModelFileError: the bytes are not a foveate classifier.
+        ModelFileError: the bytes are not a foveate classifier, or one that cannot be run.
     """
 
     def __init__(
@@ -87,7 +91,9 @@ class Classifier:
         try:
             self._head = open_session(model.head)
         except RuntimeError as error:
-            raise ModelFileError(f"The head of this classifier cannot be run: {error}") from None
+            raise ModelFileError(
+                f"The head of this classifier cannot be run: {first_line(error)}."
+            ) from None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -127,6 +133,9 @@ class Classifier:
         """Label and probabilities of one image, or of each of several.
 
         An image that cannot be used does not raise: its prediction carries the `error`.
+
+        Raises:
+            ModelFileError: the classifier cannot be run, or gives no probabilities.
         """
         if isinstance(images, str | Path | bytes | np.ndarray):
             return self.predict([images])[0]
@@ -136,14 +145,42 @@ class Classifier:
             return list(chain.from_iterable(pool.map(self._predict_batch, batches)))
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (n, K) of features (n, d) that the backbone gave."""
-        parts = [
-            self._head.run(["probabilities"], {"features": features[start : start + ROWS_AT_ONCE]})[
-                0
-            ]
-            for start in range(0, len(features), ROWS_AT_ONCE)
-        ]
+        """Probabilities (n, K) of features (n, d) that the backbone gave.
+
+        Raises:
+            ModelFileError: what the classifier gives for an image are no probabilities.
+        """
+        rows = self.unchecked_probabilities(features)
+        if not (sound := are_probabilities(rows)).all():
+            row = np.array2string(rows[~sound][0], precision=3, threshold=4)
+            raise ModelFileError(
+                f"This classifier does not give probabilities: {row} for one of {len(rows)} images."
+            )
+        return rows
+
+    def unchecked_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the head makes (n, K) of features (n, d); see `are_probabilities`.
+
+        Raises:
+            ModelFileError: it cannot be run on them.
+        """
+        starts = range(0, len(features), ROWS_AT_ONCE)
+        parts = [self._run_head(features[start : start + ROWS_AT_ONCE]) for start in starts]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
+
+    def _run_head(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            rows: NDArray[np.float32] = self._head.run(["probabilities"], {"features": features})[0]
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated types of its own
+            raise ModelFileError(
+                f"The head of this classifier cannot be run: {first_line(error)}."
+            ) from None
+        if rows.shape != (len(features), len(self.labels)) or rows.dtype != np.float32:
+            raise ModelFileError(
+                f"This classifier has {len(self.labels)} labels, but gives {rows.dtype} of shape "
+                f"{rows.shape} for {len(features)} images."
+            )
+        return rows
 
     def was_trained_on(self, image_id: str) -> bool:
         """Whether an image, by its id (SHA-256 of its bytes), was in the training set."""
@@ -181,6 +218,14 @@ class Classifier:
         )
 
 
+def are_probabilities(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows (n,) of (n, K) are finite numbers, none below 0, that sum to 1."""
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found all the same
+        sums = rows.sum(axis=1, dtype=np.float64)
+        sound: NDArray[np.bool_] = (rows >= 0).all(axis=1) & (abs(sums - 1) <= SUM_TOLERANCE)
+    return sound
+
+
 def load_classifier(path: str | Path, *, precision: Precision = "auto") -> Classifier:
     """Read a classifier from a path or URL.
 
@@ -188,7 +233,7 @@ def load_classifier(path: str | Path, *, precision: Precision = "auto") -> Class
         ModelFileError: it is not there or is not a foveate classifier.
     """
     try:
-        data = files.read_bytes(str(path))
+        data = files.read_whole(str(path), MOST_BYTES)
     except OSError as error:
         reason = error.strerror or error
         raise ModelFileError(f"The model ‘{path}’ cannot be read: {reason}.") from None

@@ -6,6 +6,7 @@ wherever a local folder does.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTES = range(0xDC80, 0xDD00)
 """How POSIX file names carry bytes 80 to FF that are not UTF-8 (PEP 383)."""
+
+
+_NO_FILES = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,43 @@ def read_bytes(path: str) -> bytes:
     except Exception as error:  # every store has errors of its own
         raise OSError(str(error) or type(error).__name__) from error
     return data
+
+
+def read_whole(path: str, most: int) -> bytes:
+    """All bytes of a local file or URL, and never of what is no file.
+
+    A pipe would be waited for as long as nobody writes, a device read for ever.
+
+    Args:
+        path: of the file, or its URL.
+        most: bytes it may have.
+
+    Raises:
+        OSError: it cannot be read, is no file, or is larger.
+    """
+    if is_url(path):
+        data = read_bytes(path)
+    else:
+        _check_file(Path(path).stat(), most)  # some devices do something when they are opened
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - with flags of its own
+            _check_file(os.fstat(file.fileno()), most)  # another one, meanwhile?
+            data = file.read(most + 1)
+    if len(data) > most:
+        raise _too_large(most)
+    return data
+
+
+def _check_file(status: os.stat_result, most: int) -> None:
+    for is_kind, name in _NO_FILES:
+        if is_kind(status.st_mode):
+            raise OSError(errno.EINVAL, f"it is {name}, not a file")
+    if status.st_size > most:
+        raise _too_large(most)
+
+
+def _too_large(most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most:,} bytes")
 
 
 def is_folder(path: str) -> bool:
@@ -268,8 +315,12 @@ def printable(text: str) -> str:
 
 
 def normal_form(text: str) -> str:
-    """A label as everybody spells it: Unicode NFC (macOS hands out NFD), no outer blanks."""
-    return unicodedata.normalize("NFC", printable(text)).strip()
+    r"""A label as everybody spells it: Unicode NFC (macOS hands out NFD), no outer blanks.
+
+    Control characters, which would rule the terminal that shows the label, are spelt `\xNN`.
+    """
+    shown = unicodedata.normalize("NFC", printable(text)).strip()
+    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c for c in shown)
 
 
 def is_hidden(name: str) -> bool:

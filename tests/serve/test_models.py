@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from foveate.classifier import load_classifier
 from foveate.errors import ModelFileError, SettingsError
 from foveate.files import digest
 from foveate.serve.models import fingerprint, parse_models, read_served
@@ -59,3 +62,25 @@ def test_a_change_shows(tmp_path: Path) -> None:
     (tmp_path / "n").write_text("two")
     (tmp_path / "n").replace(path)
     assert fingerprint(path) != before
+
+
+@pytest.mark.parametrize(("make", "says"), [(os.mkfifo, "a pipe"), (os.mkdir, "a folder")])
+def test_what_is_no_file_is_refused_at_once(
+    make: Callable[[Path], None], says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    make(path)
+    with pytest.raises(ModelFileError, match=f"it is {says}, not a file"):
+        read_served("m", path)
+    with pytest.raises(ModelFileError, match=f"it is {says}, not a file"):
+        load_classifier(path)
+
+
+def test_a_device_and_what_has_no_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="it is a device"):
+        read_served("m", Path("/dev/zero"))
+    path = tmp_path / "m.onnx"
+    with path.open("wb") as file:
+        file.truncate(2**31)  # of holes: it takes no room
+    with pytest.raises(ModelFileError, match="larger than 2,147,483,647 bytes"):
+        read_served("m", path)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from PIL import Image
 
-from foveate.classifier import load_classifier
+from foveate.classifier import Classifier, load_classifier
 from foveate.errors import ModelFileError
 from foveate.serve.frames import Frame
 from foveate.serve.models import ServedModel
 from foveate.serve.process import Setup
-from foveate.serve.worker import Worker
+from foveate.serve.worker import NO_PROBABILITIES, Worker
+from hostile_models import changed, tiny_classifier, without_digests
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,57 @@ def test_a_file_that_is_no_classifier() -> None:
     header = {"names": ["m"], "batch": 1, "max_bytes": 1, "max_pixels": 1}
     with pytest.raises(ModelFileError):
         Worker.from_frame(Frame(header, [b"no model"]))
+
+
+def worker_of(data: bytes) -> Worker:
+    header = {"names": ["m"], "batch": 2, "max_bytes": 100_000, "max_pixels": 20_000}
+    return Worker.from_frame(Frame(header, [data]))
+
+
+def instead_of_probabilities(*nodes: onnx.NodeProto) -> bytes:
+    """A small classifier whose head ends in other nodes, from `before` to `probabilities`."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[-1].output[0] = "before"
+        model.graph.node.extend(nodes)
+
+    return changed(without_digests(tiny_classifier()), change)
+
+
+@pytest.mark.parametrize("op", ["Log", "Neg", "Exp", "Tan"])
+def test_a_classifier_that_gives_no_probabilities_is_not_taken(op: str) -> None:
+    node = onnx.helper.make_node(op, ["before"], ["probabilities"], "head/last")
+    data = instead_of_probabilities(node)
+    with pytest.raises(ModelFileError, match="does not give probabilities"):
+        worker_of(data)
+    with pytest.raises(ModelFileError, match="does not give probabilities"):
+        Classifier(data).predict(np.zeros((16, 16, 3), np.uint8))
+
+
+def test_an_image_without_probabilities_is_refused_alone() -> None:
+    """Not a number for black images: 0 / 0."""
+    worker = worker_of(tiny_classifier())
+    classifier = worker.classifiers["m"]
+    real = classifier.unchecked_probabilities
+
+    def spoilt(features: np.ndarray) -> np.ndarray:
+        rows = real(features)
+        rows[0] = np.nan
+        return rows
+
+    images = [png(value) for value in (0, 100, 200)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "unchecked_probabilities", spoilt)
+        answer = worker.answer(Frame({"model": "m"}, [images[0], b"", *images[1:]]))
+    assert answer.header["refused"][0] == ("unreadable", NO_PROBABILITIES)
+    assert answer.header["refused"][1][0] == "empty"
+    # A batch of two and one alone: the first row of each is spoilt.
+    assert set(answer.header["refused"]) == {0, 1, 3}
+    assert np.isfinite(rows(answer)).all()
+    assert rows(answer).shape == (1, 3)
+
+
+def png(value: int) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (16, 16), (value, value, value)).save(file, "PNG")
+    return file.getvalue()

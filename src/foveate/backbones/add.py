@@ -16,7 +16,7 @@ from foveate.backbones.registry import (
     is_packaged,
     user_folder,
 )
-from foveate.errors import BackboneError
+from foveate.errors import BackboneError, ModelFileError
 from foveate.files import digest, write_bytes
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def export_proven(network: PretrainedNetwork, progress: Progress | None = None) 
     """
     from foveate.backbones.export import export_onnx
     from foveate.backbones.proof import prove
+    from foveate.runtime.sizes import check_sizes
+    from foveate.runtime.untrusted import read_graph
 
     tell = progress or (lambda _: None)
     for attempt in ("any", "fixed"):
@@ -111,7 +113,11 @@ def export_proven(network: PretrainedNetwork, progress: Progress | None = None) 
             pack = export_onnx(network)
             tell("prove")
             prove(pack, network)
+            side = network.fixed_resolution or network.resolution
+            check_sizes(read_graph(pack), {"pixels": (1, side, side, 3)})
             return pack
+        except ModelFileError as error:
+            raise BackboneError(f"‘{network.name}’ cannot be a backbone. {error}") from None
         except BackboneError:
             if attempt == "fixed" or network.fixed_resolution is not None:
                 raise

@@ -65,7 +65,7 @@ def measure_speed(
 
     Raises:
         BackboneError: the pack is damaged, or the network does not take that resolution.
-        RuntimeError: no runtime can run it.
+        ModelFileError: no runtime can run it.
     """
     from foveate.runtime import open_network, usable_cores
     from foveate.runtime.rate import measure_rates

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foveate.backbones.names import parse_name
-from foveate.errors import BackboneError
+from foveate.errors import BackboneError, ModelFileError
 from foveate.files import digest
 
 PACKAGED = Path(__file__).parent / "packs"
@@ -112,6 +112,12 @@ class Backbone:
                 f"{self.path} is not the file that its card describes: it is damaged or was "
                 "changed. Install foveate again, or add the backbone again."
             )
+        from foveate.runtime.untrusted import read_graph  # ONNX, which most of the verbs do without
+
+        try:
+            read_graph(pack)
+        except ModelFileError as error:
+            raise BackboneError(f"{self.path}: {error}") from None
         return pack
 
 

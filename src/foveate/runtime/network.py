@@ -8,7 +8,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.errors import ModelFileError
 from foveate.runtime.cores import usable_cores
+from foveate.runtime.untrusted import first_line
 
 Precision = Literal["auto", "bfloat16", "float32"]
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
@@ -41,6 +43,9 @@ class Network(Protocol):
         """Features (n, d) of pixels (n, resolution, resolution, 3), for any n.
 
         The same image gives the same features to the bit, whatever the images beside it.
+
+        Raises:
+            ModelFileError: the network cannot be run on them, or gives no features.
         """
         ...
 
@@ -67,8 +72,57 @@ def open_network(
 
     Raises:
         ImportError: the runtime that was asked for is not installed.
-        RuntimeError: the runtime that was asked for cannot run the network.
+        ModelFileError: the network is not one that foveate runs (`untrusted.read_graph`), or the
+            runtime that was asked for cannot run it.
     """
+    try:
+        return SafeNetwork(_open(onnx_bytes, resolution, precision, runtime, workers, batch))
+    except RuntimeError as error:
+        raise ModelFileError(first_line(error)) from None
+
+
+class SafeNetwork:
+    """A network that says in a sentence that it cannot be run; see `Network`."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.runtime = network.runtime
+        self.precision = network.precision
+        self.batch = network.batch
+
+    def prepare(self) -> None:
+        """Compile for full batches now rather than at the first call."""
+        try:
+            self._network.prepare()
+        except RuntimeError as error:
+            raise _cannot_run(error) from None
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features (n, d) of pixels (n, resolution, resolution, 3), for any n."""
+        try:
+            features = self._network.run(pixels)
+        except RuntimeError as error:
+            raise _cannot_run(error) from None
+        if features.ndim != 2 or len(features) != len(pixels) or features.dtype != np.float32:
+            raise ModelFileError(
+                f"This network gives no features: {features.dtype} of shape {features.shape} for "
+                f"{len(pixels)} images."
+            )
+        return features
+
+
+def _cannot_run(error: Exception) -> ModelFileError:
+    return ModelFileError(f"This network cannot be run: {first_line(error)}.")
+
+
+def _open(
+    onnx_bytes: bytes,
+    resolution: int,
+    precision: Precision,
+    runtime: RuntimeName,
+    workers: int | None,
+    batch: int | None,
+) -> Network:
     workers = workers or usable_cores()
     if runtime != "onnxruntime":
         try:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from foveate.runtime.cores import usable_cores
 from foveate.runtime.quantisation import is_quantised
+from foveate.runtime.untrusted import read_graph
 
 BATCH = 8
 
@@ -39,7 +40,10 @@ class OnnxRuntimeNetwork:
         return np.concatenate(parts)
 
     def _infer(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        features: NDArray[np.float32] = self._session.run(["features"], {"pixels": pixels})[0]
+        try:
+            features: NDArray[np.float32] = self._session.run(["features"], {"pixels": pixels})[0]
+        except Exception as error:  # see `open_session`
+            raise RuntimeError(f"ONNX Runtime cannot run this network: {error}") from error
         return features
 
 
@@ -51,8 +55,10 @@ def open_session(onnx_bytes: bytes, *, threads: int = 1) -> onnxruntime.Inferenc
         threads: threads within one call; 0 is one for each usable core.
 
     Raises:
+        ModelFileError: the network is not one that foveate runs (`untrusted.read_graph`).
         RuntimeError: ONNX Runtime cannot run the network.
     """
+    read_graph(onnx_bytes)
     options = onnxruntime.SessionOptions()
     # ONNX Runtime's own 0 is every core of the machine, whatever a container may use of them.
     options.intra_op_num_threads = threads or usable_cores()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
+from foveate.runtime.untrusted import read_graph
 
 with openvino_silenced():
     import openvino
@@ -36,6 +37,7 @@ class OpenVinoNetwork:
     batch of a run is padded, which costs nothing in correctness: rows do not influence each other.
 
     Raises:
+        ModelFileError: the network is not one that foveate runs (`untrusted.read_graph`).
         RuntimeError: OpenVINO lacks an operator of the network, or cannot read it.
     """
 
@@ -49,6 +51,7 @@ class OpenVinoNetwork:
         workers: int,
         batch: int | None = None,
     ) -> None:
+        read_graph(onnx_bytes)
         self.batch = batch or BATCH
         self._core = openvino.Core()
         if precision == "auto":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
+from foveate.runtime.untrusted import read_graph
 
 with openvino_silenced():
     import openvino
@@ -44,9 +45,11 @@ def save_ir(
         The largest difference of a probability.
 
     Raises:
+        ModelFileError: the file is not one that foveate runs (`untrusted.read_graph`).
         RuntimeError: OpenVINO lacks an operator, or computes something else.
         OSError: the files cannot be written.
     """
+    read_graph(onnx_bytes)
     core = openvino.Core()
     model = core.read_model(onnx_bytes)
     model.reshape([-1, resolution, resolution, 3])

@@ -15,6 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from foveate.runtime.untrusted import read_graph
+
 OPERATORS = (
     "Add",
     "AveragePool",
@@ -37,7 +39,7 @@ def widen(onnx_bytes: bytes) -> onnx.ModelProto:
 
     A pack stores kernels in float16 behind Cast nodes, where a quantiser does not look for them.
     """
-    model = onnx.load_from_string(onnx_bytes)
+    model = read_graph(onnx_bytes)
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     kept = []

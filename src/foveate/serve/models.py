@@ -9,6 +9,7 @@ from pathlib import Path
 from foveate import files
 from foveate.errors import ModelFileError, SettingsError
 from foveate.model_file import Metadata, read_model
+from foveate.runtime.untrusted import MOST_BYTES
 
 Fingerprint = tuple[int, int, int]
 """Time of the last change in ns, length in bytes, and inode of a file."""
@@ -74,7 +75,7 @@ def read_served(name: str, path: Path) -> ServedModel:
     """
     before = fingerprint(path)
     try:
-        data = path.read_bytes()
+        data = files.read_whole(str(path), MOST_BYTES)
     except OSError as error:
         reason = error.strerror or error
         raise ModelFileError(f"The model ‘{path}’ cannot be read: {reason}.") from None

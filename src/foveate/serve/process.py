@@ -253,6 +253,9 @@ class WorkerProcess:
         try:
             while True:
                 frame = await read_frame(self._stdout)
+                if "error" in frame.header:  # it cannot go on, and ends
+                    why = frame.header["error"]
+                    return
                 self._batches[0].take(frame)
                 self._batches.popleft()
                 if self._batches and not self._batches[0].begun.done():

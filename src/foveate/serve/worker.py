@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin
 
-from foveate.classifier import Classifier
+from foveate.classifier import Classifier, are_probabilities
 from foveate.errors import FoveateError, ImageRefused, Reason
 from foveate.image import Limits, open_image
 from foveate.serve.confined import confine_memory, image_bytes
@@ -32,6 +32,9 @@ MAX_SLOW_BYTES = 2**20
 """Of an image whose decoder takes seconds a megabyte."""
 
 _NO_MEMORY = "Decoding it takes more memory than a worker has. Save it smaller, or as a JPEG."
+
+
+NO_PROBABILITIES = "The classifier gives no probabilities for it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,7 @@ class Worker:
         """Load what the server sent.
 
         Raises:
-            FoveateError: a classifier cannot be loaded.
-            RuntimeError: it cannot be run.
+            ModelFileError: a classifier cannot be loaded or run, or gives no probabilities.
         """
         header = frame.header
         classifiers = {
@@ -63,8 +65,8 @@ class Worker:
             # Compile for one image and for full batches now, not in front of a client.
             side = classifier.metadata.resolution
             for count in {1, classifier.network.batch}:
-                features = classifier.network.run(np.zeros((count, side, side, 3), np.uint8))
-                classifier.probabilities(features)
+                noise = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+                classifier.probabilities(classifier.network.run(noise))
         limits = Limits(
             max_bytes=header["max_bytes"],
             max_pixels=header["max_pixels"],
@@ -80,6 +82,9 @@ class Worker:
             A frame whose header names the refused images, by index, with reason and sentence,
             and the seconds it took; its part is float32 (n, K), a row for each image that was
             not refused.
+
+        Raises:
+            ModelFileError: the classifier cannot be run.
         """
         start = time.perf_counter()
         classifier = self.classifiers[frame.header["model"]]
@@ -93,13 +98,17 @@ class Worker:
             except MemoryError:
                 refused[index] = (Reason.TOO_LARGE, _NO_MEMORY)
         decoded = time.perf_counter()
-        rows = [
-            classifier.probabilities(classifier.network.run(np.stack(part)))
+        parts = [
+            classifier.unchecked_probabilities(classifier.network.run(np.stack(part)))
             for part in _portions(pixels, classifier.network.batch)
         ]
+        rows = np.concatenate(parts) if parts else np.zeros((0, len(classifier.labels)), np.float32)
+        sound = are_probabilities(rows)
+        for index in np.array([i for i in range(len(frame.parts)) if i not in refused])[~sound]:
+            refused[int(index)] = (Reason.UNREADABLE, NO_PROBABILITIES)
         inferred = time.perf_counter()
         header = {"refused": refused, "decode": decoded - start, "infer": inferred - decoded}
-        return Frame(header, [np.concatenate(rows).tobytes() if rows else b""])
+        return Frame(header, [rows[sound].tobytes()])
 
 
 def _portions(
@@ -132,6 +141,10 @@ def _read_ahead(source: BinaryIO) -> Iterator[Frame]:
         yield frame
 
 
+def _failed(error: Exception) -> Frame:
+    return Frame({"error": str(error) or "there is not enough memory"})
+
+
 def main() -> None:
     """Load, say so, and answer until the server closes the pipe."""
     # Ctrl-C on a terminal reaches the whole group; the server says when workers end.
@@ -141,13 +154,15 @@ def main() -> None:
     source = sys.stdin.buffer
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between the frames
+    status = 0
     try:
         _serve(source, sink)
     except Exception:
-        # Not by the interpreter, which would wait for the thread that reads.
         traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
+        status = 1
+    # Not by the interpreter, which would wait for the thread that still reads.
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -161,8 +176,8 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
         return
     try:
         worker = Worker.from_frame(setup)
-    except (FoveateError, RuntimeError) as error:
-        tell(Frame({"error": str(error)}))
+    except (FoveateError, RuntimeError, MemoryError) as error:
+        tell(_failed(error))
         return
     limits = worker.limits
     del setup  # the files' bytes
@@ -171,7 +186,12 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     tell(Frame({"ready": True}))
     try:
         for frame in _read_ahead(source):
-            tell(worker.answer(frame))
+            try:
+                answer = worker.answer(frame)
+            except (FoveateError, RuntimeError, MemoryError) as error:
+                tell(_failed(error))  # the server gives its images to another
+                return
+            tell(answer)
     except BrokenPipeError:
         pass  # the server is gone
 
