@@ -9,7 +9,8 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
-from foveate.cli.shared import check_can_write, find_project, name_refused
+from foveate.cli.shared import files_of, find_project, name_refused
+from foveate.outputs import PAGE, Output, check_outputs
 
 if TYPE_CHECKING:
     from foveate.tuning import Tuning
@@ -76,7 +77,9 @@ def tune(
             "workers": workers,
         },
     )
-    check_can_write(report or (project / "reports" / "tune.html" if project else Path("tune.html")))
+    usual = project / "reports" / "tune.html" if project else Path("tune.html")
+    inputs = [*files_of(source), settings.test_list or None]
+    check_outputs([Output("the report", report or usual, PAGE)], inputs)
     known = settings.as_text() | {"limit": str(limit), "minutes": str(minutes)}
     with recording(find_place(project, settings.tracking), "tune", source, known) as record:
         with ProgressBar(quiet=quiet) as progress:
