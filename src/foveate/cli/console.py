@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from foveate.cli.streams import knows_unicode
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -20,7 +22,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 def print_json(result: object) -> None:
     """Print exactly one JSON object on stdout; what is not a number is null."""
-    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
+    print(json_text(_finite(result)))
+
+
+def json_text(value: object) -> str:
+    """A value as JSON that standard output can carry: in ASCII where it knows no more."""
+    return json.dumps(value, ensure_ascii=not knows_unicode(), allow_nan=False)
 
 
 def remark(text: str, *, quiet: bool = False) -> None:
