@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, print_table, remark
+from foveate.cli.console import ProgressBar, print_json, print_table, remark, remarks
 from foveate.cli.shared import (
     also_known,
     choose_target,
@@ -64,11 +64,12 @@ def score(
     _check_out("predictions", out, TABLE, cluster, [model, *files_of(source)])
     classifier = load_classifier(model, precision=settings.precision)
     place = find_place(project, settings.tracking)
+    told = remarks(quiet=quiet)
     known = {"model": model, "limit": str(limit)} | also_known(engine, target, sample)
     if cluster is not None:
         from foveate.spark.bulk import score as score_there
 
-        with recording(place, "score", source, known) as record:
+        with recording(place, "score", source, known, remark=told) as record:
             with ProgressBar(quiet=quiet) as progress:
                 bulk = score_there(
                     classifier,
@@ -83,7 +84,7 @@ def score(
             record.finish(bulk_score_outcome(bulk, classifier, settings))
         _show_scored_there(bulk, out, as_json=as_json, quiet=quiet)
         return
-    with recording(place, "score", source, known) as record:
+    with recording(place, "score", source, known, remark=told) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.score(
                 classifier, source, settings, limit=limit, sample=sample, progress=progress

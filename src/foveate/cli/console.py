@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from foveate.cli.streams import knows_unicode
@@ -34,6 +34,11 @@ def remark(text: str, *, quiet: bool = False) -> None:
     """Print a sentence on stderr."""
     if not quiet:
         print(text, file=sys.stderr)
+
+
+def remarks(*, quiet: bool) -> Callable[[str], None]:
+    """`remark`, for a room that has something to tell."""
+    return lambda text: remark(f"Note: {text}", quiet=quiet)
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, remark
+from foveate.cli.console import ProgressBar, print_json, remark, remarks
 from foveate.cli.shared import files_of, find_project, name_refused, print_evaluation
 from foveate.outputs import PAGE, TABLE, Output, check_outputs
 
@@ -55,8 +55,9 @@ def evaluate(
     check_outputs(outputs, [model, *files_of(source), settings.test_list or None])
     classifier = load_classifier(model, precision=settings.precision)
     place = find_place(project, settings.tracking)
+    told = remarks(quiet=quiet)
     known = {"model": model, "include_training": str(include_training), "limit": str(limit)}
-    with recording(place, "evaluate", source, known) as record:
+    with recording(place, "evaluate", source, known, remark=told) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.evaluate(
                 classifier,

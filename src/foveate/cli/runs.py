@@ -232,7 +232,10 @@ def _place(project: Path | None) -> Place:
         raise HistoryError(f"‘{project}’ is not a project: it has no foveate.toml.")
     place = find_place(folder, make_settings(folder).tracking)
     if place is None:
-        raise HistoryError("The run history is turned off (FOVEATE_HISTORY=off).")
+        raise HistoryError(
+            "There is no run history: it is turned off (FOVEATE_HISTORY=off), or this user has no "
+            "home folder and FOVEATE_HISTORY names none."
+        )
     return place
 
 

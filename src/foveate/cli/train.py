@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, remark
+from foveate.cli.console import ProgressBar, print_json, remark, remarks
 from foveate.cli.processes import run_machines, run_many
 from foveate.cli.shared import (
     also_known,
@@ -192,8 +192,11 @@ def _train_here(task: _Task, cluster: Target | None, flags: dict[str, str]) -> N
 
     settings = task.settings
     place = None if is_helper() else find_place(task.project, settings.tracking)
+    told = remarks(quiet=task.quiet or is_helper())
     known = settings.as_text() | {"limit": str(task.limit)} | flags
-    with recording(place, "train", task.source, known, label=settings.classifier) as record:
+    with recording(
+        place, "train", task.source, known, label=settings.classifier, remark=told
+    ) as record:
         with (
             ProgressBar(quiet=task.quiet or is_helper()) as progress,
             _engine(cluster) as where,
