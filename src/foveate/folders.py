@@ -12,6 +12,8 @@ from typing import Literal
 
 from foveate.errors import OutputError
 
+_KEPT = {"cache": "derived data", "data": "what you keep"}
+
 
 def own_folder(variable: str, kind: Literal["cache", "data"]) -> Path:
     """A folder of the user's own, absolute; it need not be there yet.
@@ -25,13 +27,16 @@ def own_folder(variable: str, kind: Literal["cache", "data"]) -> Path:
     """
     import platformdirs
 
-    chosen = os.environ.get(variable)
     usual = platformdirs.user_cache_dir if kind == "cache" else platformdirs.user_data_dir
-    folder = os.path.expanduser(chosen or usual("foveate", appauthor=False))  # noqa: PTH111 - never raises
+    try:
+        chosen = os.environ.get(variable) or usual("foveate", appauthor=False)
+        folder = str(Path(chosen).expanduser())
+    except RuntimeError:  # of some versions of platformdirs, and of pathlib
+        folder = "~"
     if folder.startswith("~"):
         said = "this user has no home folder"
         raise OutputError(
-            f"There is no place for {kind}: {said}. Set {variable} to a folder that can be written "
+            f"There is no place for {_KEPT[kind]}: {said}. Set {variable} to a folder that can be written "
             "(its whole path).",
             said,
         )
