@@ -50,7 +50,7 @@ def test_without_a_home_there_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputError, match="no home folder. Set FOVEATE_CACHE to"):
+    with pytest.raises(OutputError, match=r"no home folder\. Set FOVEATE_CACHE to"):
         user_cache()
     monkeypatch.setenv("FOVEATE_CACHE", "~/c")
     with pytest.raises(OutputError, match="no home folder"):

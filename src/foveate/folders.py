@@ -36,8 +36,8 @@ def own_folder(variable: str, kind: Literal["cache", "data"]) -> Path:
     if folder.startswith("~"):
         said = "this user has no home folder"
         raise OutputError(
-            f"There is no place for {_KEPT[kind]}: {said}. Set {variable} to a folder that can be written "
-            "(its whole path).",
+            f"There is no place for {_KEPT[kind]}: {said}. Set {variable} to a folder that can be "
+            "written (its whole path).",
             said,
         )
     return Path(folder).absolute()
