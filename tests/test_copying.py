@@ -403,7 +403,7 @@ def test_one_failed_file_does_not_stop_the_others(source: Path, tmp_path: Path) 
     assert numbers(copied) == (11, 9, 0, 2)
     assert [one.path for one in copied.failed] == ["cat/broken.jpg", "dog/0.jpg"]
     assert "broken link" in copied.failed[0].reason
-    assert copied.failed[1].reason == "Is a directory"
+    assert copied.failed[1].reason == "is a folder"
     assert not copied.complete
     assert not list(tmp_path.rglob("*.part"))
 
@@ -783,3 +783,23 @@ def test_a_container_that_is_not_there(
         copy(str(source / "cat" / "0.jpg"), f"{store}://notthere")
     with pytest.raises(CopyError, match="is not there"):
         copy(f"{store}://notthere/x", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_is_no_file_at_the_destination_stays(kind: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    for folder in (source, out):
+        folder.mkdir()
+    (source / "a").write_bytes(b"data")
+    if kind == "pipe":
+        os.mkfifo(out / "a")
+    else:
+        (out / "a").symlink_to("b")
+    copied = copy(str(source), str(out))
+    if kind == "pipe":
+        assert (out / "a").is_fifo()
+        assert [one.reason for one in copied.failed] == ["is a pipe"]
+    else:
+        assert copied.complete
+        assert (out / "a").is_symlink()
+        assert (out / "b").read_bytes() == b"data"

@@ -4,6 +4,7 @@
     ├── SourceError        a SOURCE that cannot be read as images with labels
     ├── TooFewImages       a label has too few images to train and test on
     ├── SettingsError      an unknown setting, or a value out of range
+    ├── OutputError        a place where a result cannot be written
     ├── BackboneError      a backbone that is not here, or whose pack is damaged
     ├── HistoryError       a run that is not on record, or a history that cannot be read
     ├── ModelFileError     a file that is not a foveate classifier
@@ -35,6 +36,27 @@ class TooFewImages(FoveateError):  # noqa: N818 - reads as the sentence it is
 
 class SettingsError(FoveateError):
     """A setting is unknown or its value is out of range."""
+
+
+class OutputError(FoveateError, OSError):
+    """A result cannot be written where the user says, or derived data where it is kept.
+
+    It is an `OSError`, too: who handles those when writing handles this one.
+
+    Args:
+        sentence: for the user.
+        strerror: the reason alone, in a few words.
+        code: the system's number for it, where the system refused.
+    """
+
+    def __init__(self, sentence: str, strerror: str = "", code: int | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.strerror = strerror or sentence.rstrip(".")
+        self.errno = code
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 class BackboneError(FoveateError):

@@ -14,11 +14,14 @@ import shutil
 import stat
 import unicodedata
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from foveate.writing import atomic_write as atomic_write
+from foveate.writing import output_error
+from foveate.writing import write_bytes as write_bytes
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -207,36 +210,50 @@ def write_anywhere(path: str, data: bytes, *, durable: bool = True) -> None:
         durable: see `atomic_write`.
 
     Raises:
-        OSError: it cannot be written.
+        OutputError: it cannot be written.
     """
-    if not is_url(path):
-        with atomic_write(Path(path), durable=durable) as file:
+    if (local := local_path(path)) is not None:
+        with atomic_write(local, durable=durable) as file:
             file.write(data)
-        return
-    filesystem, inner = _filesystem(path)
-    if _has_folders(filesystem):
-        filesystem.makedirs(inner.rpartition("/")[0], exist_ok=True)
-        temporary = f"{inner}.{uuid.uuid4().hex}.part"
-        filesystem.pipe_file(temporary, data)
-        filesystem.mv(temporary, inner)
     else:
-        filesystem.pipe_file(inner, data)
+        _send(path, lambda filesystem, inner: filesystem.pipe_file(inner, data))
 
 
 def upload(local: Path, url: str) -> None:
     """Send a local file to a URL, piece by piece; it appears there whole or not at all.
 
     Raises:
-        OSError: it cannot be read or written.
+        OutputError: it cannot be written.
+        OSError: it cannot be read.
     """
-    filesystem, inner = _filesystem(url)
-    if _has_folders(filesystem):
+    if (place := local_path(url)) is not None:
+        with local.open("rb") as given, atomic_write(place) as file:
+            shutil.copyfileobj(given, file)
+    else:
+        _send(url, lambda filesystem, inner: filesystem.put_file(str(local), inner))
+
+
+def local_path(path: str) -> Path | None:
+    """The file of this machine that a path or URL (`file://…`) names; None for a store's."""
+    if not is_url(path):
+        return Path(path)
+    scheme, _, rest = path.partition("://")
+    return Path(rest) if scheme in ("file", "local") else None
+
+
+def _send(url: str, put: Callable[[AbstractFileSystem, str], object]) -> None:
+    """Put a file into a store, so that nobody sees half of it."""
+    try:
+        filesystem, inner = _filesystem(url)
+        if not _has_folders(filesystem):
+            put(filesystem, inner)
+            return
         filesystem.makedirs(inner.rpartition("/")[0], exist_ok=True)
         temporary = f"{inner}.{uuid.uuid4().hex}.part"
-        filesystem.put_file(str(local), temporary)
+        put(filesystem, temporary)
         filesystem.mv(temporary, inner)
-    else:
-        filesystem.put_file(str(local), inner)
+    except Exception as error:  # every store has errors of its own
+        raise output_error(url, error) from error
 
 
 def remove(path: str) -> None:
@@ -267,36 +284,6 @@ def use_storage_options(options: Mapping[str, Mapping[str, str]]) -> None:
 
     for protocol, arguments in options.items():
         conf[protocol] = {**conf.get(protocol, {}), **arguments}
-
-
-@contextmanager
-def atomic_write(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
-    """A binary file that appears at `path` whole or not at all.
-
-    The bytes go to a temporary file in the same folder, reach the disk, and are then renamed.
-
-    Args:
-        path: where the file appears; its folder is made.
-        durable: wait until the bytes are on the disk, so that they survive a power failure.
-            Derived data does without: it survives a killed process all the same.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file atomically."""
-    with atomic_write(path) as file:
-        file.write(data)
 
 
 def digest(data: bytes) -> str:

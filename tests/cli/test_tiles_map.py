@@ -125,4 +125,4 @@ def test_the_folder_is_a_file(
     assert run(predictions, "--out", predictions) != 0
     assert "is a file; name a folder" in capsys.readouterr().err
     assert run(predictions, "--out", predictions / "below") != 0
-    assert "cannot be made" in capsys.readouterr().err
+    assert "a part of its path is a file" in capsys.readouterr().err

@@ -194,8 +194,12 @@ def test_nothing_is_kept_where_history_is_off() -> None:
 
 def test_a_disk_that_refuses_does_not_fail_the_run(tmp_path: Path) -> None:
     (tmp_path / "runs.outbox").write_text("a file where a folder should be")
-    with recording(place_in(tmp_path), "train", "photos/", {}) as run:
+    said: list[str] = []
+    with recording(place_in(tmp_path), "train", "photos/", {}, remark=said.append) as run:
         run.finish(outcome())
+    assert len(said) == 1
+    assert f"not on record in ‘{tmp_path}’" in said[0]
+    assert "a part of its path is a file" in said[0]
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from foveate.backbones.registry import (
 )
 from foveate.errors import BackboneError, ModelFileError
 from foveate.files import digest, write_bytes
+from foveate.outputs import check_folder
 
 if TYPE_CHECKING:
     from foveate.backbones.network import PretrainedNetwork
@@ -72,6 +73,8 @@ def add_backbone(
     from foveate.backbones.network import build_network
     from foveate.backbones.weights import find_weights, write_weights
 
+    folder = user_folder()
+    check_folder(folder)
     tell = progress or (lambda _: None)
     tell("weights")
     weights = find_weights(name, weights_file)
@@ -81,7 +84,6 @@ def add_backbone(
         raise BackboneError(_takes_any(name))
     tell("write")
     card = _card(name, network, weights, pack)
-    folder = user_folder()
     path = folder / f"{name.name}.json"
     # Without its card a backbone is not there: so the card goes first and comes last.
     path.unlink(missing_ok=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from foveate.backbones.names import parse_name
-from foveate.errors import BackboneError, ModelFileError
+from foveate.errors import BackboneError, ModelFileError, OutputError
 from foveate.files import digest
+from foveate.folders import own_folder
 
 PACKAGED = Path(__file__).parent / "packs"
 """The packs that come with foveate."""
@@ -122,13 +123,21 @@ class Backbone:
 
 
 def user_folder() -> Path:
-    """Where `foveate backbones add` puts packs; the environment's `FOVEATE_BACKBONES` moves it."""
-    moved = os.environ.get("FOVEATE_BACKBONES")
-    if moved:
-        return Path(moved)
-    import platformdirs
+    """Where `foveate backbones add` puts packs; the environment's `FOVEATE_BACKBONES` moves it.
 
-    return Path(platformdirs.user_data_dir("foveate", appauthor=False)) / "backbones"
+    Raises:
+        OutputError: there is no such folder, as the user has no home.
+    """
+    folder = own_folder("FOVEATE_BACKBONES", "data")
+    return folder if os.environ.get("FOVEATE_BACKBONES") else folder / "backbones"
+
+
+def _folders() -> list[Path]:
+    """Where backbones are: in the package, and in the user's folder, where there is one."""
+    try:
+        return [PACKAGED, user_folder()]
+    except OutputError:
+        return [PACKAGED]
 
 
 def list_backbones() -> list[Backbone]:
@@ -139,7 +148,8 @@ def list_backbones() -> list[Backbone]:
     """
     packaged = [_read(card) for card in sorted(PACKAGED.glob("*.json"))]
     taken = {backbone.card.name for backbone in packaged}
-    added = [_read(card) for card in sorted(user_folder().glob("*.json"))]
+    own = [card for folder in _folders()[1:] for card in sorted(folder.glob("*.json"))]
+    added = [_read(card) for card in own]
     return packaged + [backbone for backbone in added if backbone.card.name not in taken]
 
 
@@ -157,7 +167,7 @@ def find_backbone(name: str, *, resolution: int | None = None) -> Backbone:
     canonical = _canonical(name)
     # What is typed becomes a file name: nothing that leads out of the folder may.
     names = [one for one in (name, canonical) if one and Path(one).name == one]
-    for card in (folder / f"{one}.json" for folder in (PACKAGED, user_folder()) for one in names):
+    for card in (folder / f"{one}.json" for folder in _folders() for one in names):
         if card.is_file():
             backbone = _read(card)
             if resolution is not None:

@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from foveate.catalog.inspect import Facts
 from foveate.catalog.source import Entry, Source
 from foveate.catalog.split import Split
 from foveate.catalog.table import Catalog, ImageRow, read_catalog, write_catalog
-from foveate.errors import SourceError
+from foveate.errors import OutputError, SourceError
 from foveate.files import digest, printable
+from foveate.folders import own_folder
+from foveate.writing import output_error
 
 SECONDS_BETWEEN_WRITES = 3.0
 ROWS_BETWEEN_WRITES = 256
@@ -51,10 +54,12 @@ class Workspace:
 def open_workspace(source: Source) -> Workspace:
     """The workspace of a source, made if it is not there yet.
 
-    The environment variable `FOVEATE_CACHE` moves the cache of bare folders.
+    The environment variable `FOVEATE_CACHE` moves the cache of bare folders. One that can only be
+    read serves as long as it holds all features that are needed; what was inspected is then not
+    remembered.
 
     Raises:
-        SourceError: the folder cannot be written.
+        SourceError: there is no folder for features, and none can be made.
     """
     if source.project is not None:
         folder = source.project / ".foveate"
@@ -64,23 +69,30 @@ def open_workspace(source: Source) -> Workspace:
         folder = cache / "sources" / digest(os.fsencode(source.root))[:16]
         features = cache / "features"
     try:
-        for path in (folder, features):
-            path.mkdir(parents=True, exist_ok=True)
+        features.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SourceError(
-            f"Derived data cannot be kept in ‘{folder}’ ({error.strerror}). "
-            "Set FOVEATE_CACHE to a folder that can be written."
-        ) from None
+        raise SourceError(not_kept(features, error)) from None
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
     return Workspace(folder, features)
 
 
-def user_cache() -> Path:
-    """The folder for derived data of bare sources."""
-    if chosen := os.environ.get("FOVEATE_CACHE"):
-        return Path(chosen)
-    import platformdirs
+def not_kept(folder: Path, error: OSError) -> str:
+    """The sentence about a folder for derived data that cannot be written."""
+    reason = output_error(folder, error).strerror
+    return (
+        f"Derived data cannot be kept in ‘{folder}’: {reason}. Make room or ask for permission "
+        "there; for images outside a project, FOVEATE_CACHE names another folder."
+    )
 
-    return Path(platformdirs.user_cache_dir("foveate", appauthor=False))
+
+def user_cache() -> Path:
+    """The folder for derived data of bare sources.
+
+    Raises:
+        OutputError: there is none, as the user has no home.
+    """
+    return own_folder("FOVEATE_CACHE", "cache")
 
 
 class FactStore:
@@ -129,15 +141,19 @@ class FactStore:
         """Write what is not on disk yet."""
         if self._fresh and self._workspace is not None:
             path = self._workspace.inspected / f"{uuid.uuid4().hex}.parquet"
-            write_catalog(path, Catalog(tuple(self._fresh)))
-            self._parts.append(path)
+            with suppress(OutputError):  # it is inspected again, then
+                write_catalog(path, Catalog(tuple(self._fresh)))
+                self._parts.append(path)
         self._fresh = []
         self._written = time.monotonic()
 
     def close(self, catalog: Catalog, split: Split | None = None) -> None:
         """Write the whole catalog and drop the parts that it replaces."""
         if self._workspace is not None:
-            write_catalog(self._workspace.catalog, catalog, split)
+            try:
+                write_catalog(self._workspace.catalog, catalog, split)
+            except OutputError:  # the parts are kept, where there are any
+                return
         self._fresh = []
         for path in self._parts:
             path.unlink(missing_ok=True)

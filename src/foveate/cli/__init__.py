@@ -7,9 +7,9 @@ failed.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
+from contextlib import suppress
+from tempfile import gettempdir
 
 import typer
 
@@ -31,6 +31,7 @@ from foveate.cli import (
     train,
     tune,
 )
+from foveate.cli.console import print_json
 from foveate.cli.failures import (
     GONE,
     STOPPED,
@@ -39,10 +40,12 @@ from foveate.cli.failures import (
     kind_of,
     says_that_others_are_gone,
 )
+from foveate.cli.streams import Unheard, drop_output, flush_output, open_streams
 from foveate.cli.together import until_the_first_is_done
 from foveate.errors import FoveateError
 from foveate.finetune.position import is_helper
 from foveate.garbage import collect_seldom
+from foveate.writing import FULL, output_error
 
 app = typer.Typer(
     name="foveate",
@@ -87,6 +90,7 @@ def _version(
 
 def main() -> None:
     """Run the command line and exit."""
+    open_streams()
     collect_seldom()
     sys.exit(until_the_first_is_done(lambda: run(sys.argv[1:])))
 
@@ -100,6 +104,7 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         status = app(arguments, prog_name="foveate", standalone_mode=False) or 0
+        flush_output()
         if status == STOPPED:  # how Typer hands on a Ctrl-C
             raise KeyboardInterrupt
         return int(status)
@@ -108,18 +113,24 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         stopped = "Stopped. What was computed is kept: the same command goes on from here."
         return _fail(stopped, STOPPED, Cause.SAID)
+    except Unheard:
+        return _unheard()
     except SystemExit as error:
-        if not isinstance(error.__context__, BrokenPipeError):
+        if not isinstance(error.__context__, Unheard):
             raise
-        # The reader of our output (`head`) has gone, which Typer takes for a failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unheard()  # which Typer takes for a failure
     except Exception as error:
         sentence = _sentence(error)
         if "--debug" in arguments:
             hand_over(sentence, 1, kind_of(error))
             raise
         return _fail(f"Error: {sentence}", 1, kind_of(error), as_json=as_json)
+
+
+def _unheard() -> int:
+    """The reader of our output (`head`) has gone, and wants no more."""
+    drop_output()
+    return 0
 
 
 def _fail(said: str, status: int, cause: Cause, *, as_json: bool = False) -> int:
@@ -129,7 +140,12 @@ def _fail(said: str, status: int, cause: Cause, *, as_json: bool = False) -> int
         return status
     print(said, file=sys.stderr)
     if as_json and not is_helper():
-        print(json.dumps({"error": sentence}, ensure_ascii=False))
+        with suppress(OSError):  # that is what was said, or it is of no use to say more
+            print_json({"error": sentence})
+    try:
+        flush_output()
+    except OSError:
+        drop_output()
     return status
 
 
@@ -137,8 +153,15 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, FoveateError):
         return str(error)
     if isinstance(error, OSError):
+        if error.errno in FULL:  # with no name it is a temporary file
+            return str(output_error(error.filename or gettempdir(), error))
         where = f" ‘{error.filename}’" if error.filename else ""
-        return f"{error.strerror or error}{where}."
+        return f"{str(error.strerror or error).rstrip('.')}{where}."
+    if isinstance(error, UnicodeEncodeError) and error.encoding != "utf-8":
+        return (
+            f"The characters of ‘{error.object}’ are none of this system's language settings. Set "
+            "LC_ALL=C.UTF-8 or PYTHONUTF8=1."
+        )
     if isinstance(error, MemoryError):
         return "There is not enough memory. Try fewer `--workers` or a lower `--resolution`."
     if says_that_others_are_gone(error):

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, print_table, remark
+from foveate.cli.console import ProgressBar, print_json, print_table, remark, remarks
 from foveate.cli.shared import (
     also_known,
-    check_can_write,
     choose_target,
+    files_of,
     find_project,
     name_refused,
     name_some,
 )
+from foveate.errors import OutputError
 from foveate.files import is_url
+from foveate.outputs import TABLE, Output, check_folder, check_outputs, is_same_file
 
 if TYPE_CHECKING:
     from foveate.pipeline import Scoring
     from foveate.preparation import Prepared
     from foveate.spark.bulk import Bulk
+    from foveate.targets import Target
 
 
 def score(
@@ -52,22 +55,21 @@ def score(
     from foveate.classifier import load_classifier
     from foveate.history import find_place, recording
     from foveate.outcomes import bulk_score_outcome, score_outcome
-    from foveate.predictions import check_suffix, write_predictions
+    from foveate.predictions import write_predictions
     from foveate.settings import make_settings
 
     project = find_project(source)
     settings = make_settings(project, assignments or (), {"workers": workers, "seed": seed})
     cluster = choose_target(engine, target, project)
-    if cluster is None:
-        check_suffix(out)
-    _check_out(out)
+    _check_out("predictions", out, TABLE, cluster, [model, *files_of(source)])
     classifier = load_classifier(model, precision=settings.precision)
     place = find_place(project, settings.tracking)
+    told = remarks(quiet=quiet)
     known = {"model": model, "limit": str(limit)} | also_known(engine, target, sample)
     if cluster is not None:
         from foveate.spark.bulk import score as score_there
 
-        with recording(place, "score", source, known) as record:
+        with recording(place, "score", source, known, remark=told) as record:
             with ProgressBar(quiet=quiet) as progress:
                 bulk = score_there(
                     classifier,
@@ -82,7 +84,7 @@ def score(
             record.finish(bulk_score_outcome(bulk, classifier, settings))
         _show_scored_there(bulk, out, as_json=as_json, quiet=quiet)
         return
-    with recording(place, "score", source, known) as record:
+    with recording(place, "score", source, known, remark=told) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.score(
                 classifier, source, settings, limit=limit, sample=sample, progress=progress
@@ -119,11 +121,9 @@ def featurize(
     flags = {"backbone": backbone, "resolution": resolution, "workers": workers, "seed": seed}
     settings = make_settings(project, assignments or (), flags)
     cluster = choose_target(engine, target, project)
-    if cluster is None and not out.endswith(".parquet"):
-        raise SettingsError(f"Features are written as Parquet: ‘{out}’ must end in .parquet.")
     if cluster is None and is_url(out):
         raise SettingsError(f"‘{out}’: write a file; `foveate copy` brings it there.")
-    _check_out(out)
+    _check_out("features", out, (".parquet",), cluster, files_of(source))
     if cluster is not None:
         from foveate.spark.bulk import featurize as featurize_there
 
@@ -147,10 +147,20 @@ def featurize(
     _show_featurized(prepared, seconds, out, as_json=as_json, quiet=quiet)
 
 
-def _check_out(out: str) -> None:
-    """Whether a result can be written, as far as that can be told beforehand."""
-    if not is_url(out) and Path(out).suffix.lower() in (".parquet", ".csv"):
-        check_can_write(Path(out))
+def _check_out(
+    what: str, out: str, suffixes: Sequence[str], cluster: Target | None, inputs: Sequence[str]
+) -> None:
+    """See that the result can be written; on a cluster it may be a folder, too.
+
+    Raises:
+        OutputError: it cannot, or it would replace what is read.
+    """
+    if cluster is None or out.lower().endswith(tuple(suffixes)):
+        check_outputs([Output(what, out, suffixes)], inputs)
+    elif any(is_same_file(out, one) for one in inputs):
+        raise OutputError(f"‘{out}’ is read by this very command; name another folder.")
+    else:
+        check_folder(out)
 
 
 def _show_scored(scoring: Scoring, out: str, *, as_json: bool, quiet: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, remark
-from foveate.cli.images import ImagesArgument, PredictionPrinter, expand
+from foveate.cli.images import ImagesArgument, PredictionPrinter, expand, read_standard_input
 
 TOKEN = "FOVEATE_TOKEN"  # noqa: S105 - the name of a variable
 """Where the token comes from. As a flag every user of the machine could read it in `ps`."""
@@ -73,7 +73,7 @@ def call(
         on_retry=_Remarks(quiet=quiet),
     )
     paths = [path for image in images for path in expand(image)]
-    given = (sys.stdin.buffer.read() if path == "-" else path for path in paths)
+    given = (read_standard_input() if path == "-" else path for path in paths)
     unanswered = 0
     with PredictionPrinter(as_json=as_json) as printer:
         try:

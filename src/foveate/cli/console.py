@@ -6,8 +6,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from foveate.cli.streams import knows_unicode
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,13 +22,23 @@ SECONDS_BETWEEN_LINES = 10.0
 
 def print_json(result: object) -> None:
     """Print exactly one JSON object on stdout; what is not a number is null."""
-    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
+    print(json_text(_finite(result)))
+
+
+def json_text(value: object) -> str:
+    """A value as JSON that standard output can carry: in ASCII where it knows no more."""
+    return json.dumps(value, ensure_ascii=not knows_unicode(), allow_nan=False)
 
 
 def remark(text: str, *, quiet: bool = False) -> None:
     """Print a sentence on stderr."""
     if not quiet:
         print(text, file=sys.stderr)
+
+
+def remarks(*, quiet: bool) -> Callable[[str], None]:
+    """`remark`, for a room that has something to tell."""
+    return lambda text: remark(f"Note: {text}", quiet=quiet)
 
 
 def percent(share: float) -> str:

@@ -11,7 +11,8 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, print_table
-from foveate.cli.shared import check_can_write, find_project
+from foveate.cli.shared import files_of, find_project
+from foveate.outputs import Output, check_outputs
 
 Source = Annotated[
     str,
@@ -92,7 +93,9 @@ def split(
         "workers": workers,
     }
     settings = make_settings(find_project(source), assignments or (), flags)
-    check_can_write(out)
+    if out is not None:
+        inputs = [*files_of(source), settings.test_list or None]
+        check_outputs([Output("the split", out, (".csv",))], inputs)
     with ProgressBar(quiet=quiet) as progress:
         prepared, found = pipeline.split(source, settings, progress=progress)
     side = found.sides()

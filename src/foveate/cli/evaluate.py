@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, remark
-from foveate.cli.shared import check_can_write, find_project, name_refused, print_evaluation
+from foveate.cli.console import ProgressBar, print_json, remark, remarks
+from foveate.cli.shared import files_of, find_project, name_refused, print_evaluation
+from foveate.outputs import PAGE, TABLE, Output, check_outputs
 
 
 def evaluate(
@@ -47,12 +48,16 @@ def evaluate(
 
     project = find_project(source)
     settings = make_settings(project, assignments or (), {"workers": workers})
-    check_can_write(report)
-    check_can_write(out)
+    report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
+    outputs = [Output("the report", report, PAGE)]
+    if out is not None:
+        outputs.append(Output("predictions", out, TABLE))
+    check_outputs(outputs, [model, *files_of(source), settings.test_list or None])
     classifier = load_classifier(model, precision=settings.precision)
     place = find_place(project, settings.tracking)
+    told = remarks(quiet=quiet)
     known = {"model": model, "include_training": str(include_training), "limit": str(limit)}
-    with recording(place, "evaluate", source, known) as record:
+    with recording(place, "evaluate", source, known, remark=told) as record:
         with ProgressBar(quiet=quiet) as progress:
             scoring = pipeline.evaluate(
                 classifier,
@@ -64,7 +69,6 @@ def evaluate(
             )
         if scoring.evaluation is None:
             raise AssertionError("evaluate always evaluates")
-        report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
         details = evaluation_report(scoring, model=model, source=source)
         write_report(report, scoring.evaluation, scoring.predictions, details)
         if out is not None:

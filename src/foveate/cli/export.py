@@ -9,8 +9,9 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
-from foveate.cli.shared import check_can_write, find_project, name_refused
+from foveate.cli.shared import files_of, find_project, name_refused
 from foveate.errors import SettingsError
+from foveate.outputs import MODEL, Output, check_outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 COMPARED = 16
 """Real images that an OpenVINO export is compared on, where there is a SOURCE."""
+
+
+_NO_SOURCE = (
+    "`--int8` needs a SOURCE after MODEL: the images that the classifier was trained on, to "
+    "calibrate on, and others to measure the cost on. `foveate export MODEL SOURCE --int8 --out "
+    "FILE.onnx`."
+)
 
 
 def export(
@@ -76,20 +84,23 @@ def export(
     project = find_project(source) if source else None
     flags = {"seed": seed, "workers": workers}
     settings = make_settings(project, assignments or (), flags)
+    given = [model, *files_of(source)]
     if openvino:
         out = out if out.suffix == ".xml" else out / f"{Path(model).stem}.xml"
-        check_can_write(out)
+        pair = [out, out.with_suffix(".bin")]
+        check_outputs([Output("a model for OpenVINO", one) for one in pair], given)
         classifier = load_classifier(model, precision=settings.precision)
         _export_openvino(classifier, model, source, out, settings, as_json=as_json)
         return
-    _check_int8(model, source, out)
-    check_can_write(out)
+    if source is None:
+        raise SettingsError(_NO_SOURCE)
+    check_outputs([Output("a classifier in int8", out, MODEL)], given)
     classifier = load_classifier(model, precision=settings.precision)
     from foveate.exporting import export_int8
 
     with ProgressBar(quiet=quiet) as progress:
         found = export_int8(
-            classifier, source or "", settings, images=images, limit=limit, progress=progress
+            classifier, source, settings, images=images, limit=limit, progress=progress
         )
     if not force:
         found.check()
@@ -101,19 +112,6 @@ def export(
     if found.objection is not None:
         remark(f"Note: {found.objection} It was written because of `--force`.", quiet=quiet)
     name_refused(found.prepared, quiet=quiet)
-
-
-def _check_int8(model: str, source: str | None, out: Path) -> None:
-    if source is None:
-        raise SettingsError(
-            "`--int8` needs a SOURCE after MODEL: the images that the classifier was trained on, "
-            "to calibrate on, and others to measure the cost on. `foveate export MODEL SOURCE "
-            "--int8 --out FILE.onnx`."
-        )
-    if out.suffix != ".onnx":
-        raise SettingsError(f"A classifier in int8 is an ONNX file: ‘{out}’ must end in .onnx.")
-    if out.exists() and Path(model).exists() and out.samefile(model):
-        raise SettingsError(f"‘{out}’ is the original, which is worth keeping; name another file.")
 
 
 def _export_openvino(

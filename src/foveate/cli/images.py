@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import math
 import shutil
 import sys
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate import files
-from foveate.cli.console import percent, print_table
+from foveate.cli.console import json_text, percent, print_table
+from foveate.errors import SettingsError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,6 +32,22 @@ ImagesArgument = Annotated[
         show_default=False,
     ),
 ]
+
+
+def read_standard_input() -> bytes:
+    """The image on standard input; of one that is too large, enough to be refused for it.
+
+    Raises:
+        SettingsError: standard input cannot be read.
+    """
+    from foveate.image import Limits
+
+    try:
+        return sys.stdin.buffer.read(Limits().max_bytes + 1)
+    except OSError as error:
+        raise SettingsError(
+            f"`-` is an image on standard input, which cannot be read: {error.strerror}."
+        ) from None
 
 
 def expand(image: str) -> list[str]:
@@ -85,7 +101,7 @@ class PredictionPrinter:
         """Take the prediction of the image that is called `path`."""
         path = files.printable(path)
         if self._as_json:
-            row = json.dumps(_json_row(path, one), ensure_ascii=False, allow_nan=False)
+            row = json_text(_json_row(path, one))
             self._waiting.write(", " + row if self.count else row)
         else:
             self._rows.append(_table_row(path, one))
@@ -101,7 +117,7 @@ class PredictionPrinter:
         if not self._as_json:
             print_table(["image", "label", "then"], self._rows)
             return
-        name = json.dumps(model and files.printable(model), ensure_ascii=False)
+        name = json_text(model and files.printable(model))
         print(f'{{"model": {name}, "predictions": [', end="")
         self._waiting.seek(0)
         shutil.copyfileobj(self._waiting, sys.stdout)

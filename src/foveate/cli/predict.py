@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from foveate.cli import options
-from foveate.cli.images import ImagesArgument, PredictionPrinter, expand
+from foveate.cli.images import ImagesArgument, PredictionPrinter, expand, read_standard_input
 
 
 def predict(
@@ -21,7 +19,7 @@ def predict(
 
     classifier = load_classifier(model)
     paths = [path for image in images for path in expand(image)]
-    given = [sys.stdin.buffer.read() if path == "-" else path for path in paths]
+    given = [read_standard_input() if path == "-" else path for path in paths]
     predictions = classifier.predict(given) if given else []
     with PredictionPrinter(as_json=as_json) as printer:
         for path, one in zip(paths, predictions, strict=True):

@@ -9,7 +9,8 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark
-from foveate.cli.shared import check_can_write, print_training
+from foveate.cli.shared import print_training
+from foveate.outputs import Output, check_folder, check_outputs
 
 GENERATED = "The images of this demo are drawn by a program; they are not photographs."
 
@@ -33,7 +34,8 @@ def demo(
     from foveate.settings import Settings
 
     images, model, report = out / "images", out / "model.onnx", out / "model.html"
-    check_can_write(model)
+    check_folder(images)
+    check_outputs([Output("the classifier", model), Output("the report", report)])
     remark(f"Drawing {COUNT} garments in three textures. {GENERATED}", quiet=quiet)
     with ProgressBar(quiet=quiet) as progress:
         draw_garments(images, seed=seed or 0, progress=lambda done: progress("draw", done, COUNT))
@@ -71,6 +73,8 @@ def new(
 
     if (folder / FILE_NAME).exists():
         raise SettingsError(f"‘{folder}’ is a project already; its settings are in {FILE_NAME}.")
+    check_folder(folder / "images")
+    check_outputs([Output("the settings file", folder / FILE_NAME)])
     (folder / "images").mkdir(parents=True, exist_ok=True)
     write_bytes(folder / FILE_NAME, settings_template().encode())
     if as_json:

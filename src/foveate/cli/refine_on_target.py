@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foveate import errors, files
-from foveate.cli.console import print_json, remark
+from foveate.cli.console import print_json, remark, remarks
 from foveate.cli.shared import result_paths
 from foveate.errors import ClusterError
 
@@ -95,11 +95,12 @@ def refine_on_target(
     from foveate.history.handover import unpack_outcome
     from foveate.spark.refining import run_on_cluster
 
+    told = remarks(quiet=quiet)
     known = settings.as_text() | {"limit": str(limit), "target": name}
     if sample < 1:
         known["sample_frac"] = str(sample)
     place = find_place(project, settings.tracking)
-    with recording(place, "train", source, known, label=settings.classifier) as record:
+    with recording(place, "train", source, known, label=settings.classifier, remark=told) as record:
         model, report = result_paths(record.name, model, report, project)
         job = _job(target, source, settings, project, record.name, model, report)
         job = replace(job, limit=limit, sample=sample, quiet=quiet)

@@ -145,12 +145,12 @@ def compare(
     _debug: options.Debug = False,
 ) -> None:
     """Say which RUN is better, and whether that is more than luck."""
-    from foveate.cli.shared import check_can_write
     from foveate.comparing import compare_runs
     from foveate.evaluation.comparison_report import write_comparison
     from foveate.history import find_run
+    from foveate.outputs import PAGE, Output, check_outputs
 
-    check_can_write(report)
+    check_outputs([Output("the report", report, PAGE)])
     place, recorded = _runs(project, quiet=quiet)
     found = compare_runs(place, [find_run(recorded, name) for name in runs])
     write_comparison(report, found.runs, against_first=found.against_first)
@@ -232,7 +232,10 @@ def _place(project: Path | None) -> Place:
         raise HistoryError(f"‘{project}’ is not a project: it has no foveate.toml.")
     place = find_place(folder, make_settings(folder).tracking)
     if place is None:
-        raise HistoryError("The run history is turned off (FOVEATE_HISTORY=off).")
+        raise HistoryError(
+            "There is no run history: it is turned off (FOVEATE_HISTORY=off), or this user has no "
+            "home folder and FOVEATE_HISTORY names none."
+        )
     return place
 
 

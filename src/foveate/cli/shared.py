@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from foveate.cli.console import percent, print_table, remark
 from foveate.errors import SettingsError
-from foveate.files import use_storage_options
+from foveate.files import join, use_storage_options
 
 if TYPE_CHECKING:
     from foveate.evaluation import Evaluation
@@ -75,22 +74,21 @@ def also_known(engine: str | None, target: str | None, sample: float) -> dict[st
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def check_can_write(path: Path | None) -> None:
-    """Say that a result cannot be written before the work, not after it.
+def files_of(source: str | None) -> list[str]:
+    """What a command reads of a SOURCE besides images: itself, a table in it, a project's settings.
 
-    Raises:
-        SettingsError: the path is a folder, or its folder cannot be made or written.
+    No result may replace one of them.
     """
-    if path is None:
-        return
-    if path.is_dir():
-        raise SettingsError(f"‘{path}’ is a folder; name a file.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"‘{path}’ cannot be written: {error.strerror}.") from None
-    if not os.access(path.parent, os.W_OK):
-        raise SettingsError(f"‘{path}’ cannot be written: no permission for ‘{path.parent}’.")
+    from foveate.catalog.source import METADATA_NAMES
+
+    if source is None:
+        return []
+    folders = [source, join(source, "images")] if find_project(source) else [source]
+    return [
+        source,
+        join(source, "foveate.toml"),
+        *(join(folder, name) for folder in folders for name in METADATA_NAMES),
+    ]
 
 
 def need_extra(extra: str, purpose: str, *modules: str) -> None:

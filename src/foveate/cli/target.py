@@ -108,10 +108,10 @@ def pack(
     _debug: options.Debug = False,
 ) -> None:
     """Pack this Python and foveate into one archive, which Spark unpacks on every worker."""
-    from foveate.cli.shared import check_can_write
+    from foveate.outputs import Output, check_outputs
     from foveate.spark.packing import pack_environment
 
-    check_can_write(out)
+    check_outputs([Output("the archive", out, (".tar.gz", ".tgz"))])
     remark("Packing …", quiet=quiet or as_json)
     packed = pack_environment(out, also=also or ())
     if as_json:

@@ -10,6 +10,8 @@ from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, print_table, remark
 from foveate.cli.shared import need_extra
 from foveate.errors import FoveateError, SettingsError
+from foveate.files import join
+from foveate.outputs import Output, check_folder, check_outputs
 
 if TYPE_CHECKING:
     from foveate.aerial.change import Changes
@@ -79,7 +81,7 @@ def change(
     """Compare two years: what became what, where, and how much of it is error alone."""
     need_extra("aerial", "To compare years", "rasterio", "pyproj")
     from foveate.aerial.change import find_changes
-    from foveate.aerial.change.result import changes_json, write_changes
+    from foveate.aerial.change.result import FILES, changes_json, write_changes
     from foveate.aerial.change.words import remarks, sentences
 
     if a == b and (year_a is None or year_a == year_b):
@@ -87,6 +89,9 @@ def change(
             "A and B are the same predictions. Name two files, or two years of one: "
             "--year-a YEAR --year-b YEAR."
         )
+    check_folder(out)
+    outputs = [Output("what changed", join(out, name)) for name in FILES.values()]
+    check_outputs(outputs, [a, b, index_a, index_b])
     changes = find_changes(
         _read(a, "a", index_a, year_a),
         _read(b, "b", index_b, year_b),

@@ -9,6 +9,7 @@ import typer
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
 from foveate.cli.shared import choose_target, need_extra
+from foveate.outputs import Output, check_folder, check_outputs
 
 if TYPE_CHECKING:
     from foveate.aerial.cutting import Cut
@@ -118,8 +119,15 @@ def cut(
     if blocks is not None:
         need_extra("aerial", "To read areas", "pyogrio", "shapely")
     from foveate.aerial import cutting
+    from foveate.aerial.cutting.writing import is_index_alone
     from foveate.aerial.grid import parse_length
 
+    if is_index_alone(out):
+        check_outputs(
+            [Output("the index", out)], [*imagery, labels, legend.partition(":")[0], blocks]
+        )
+    else:
+        check_folder(out)
     with ProgressBar(quiet=quiet) as progress:
         done = cutting.cut(
             imagery,

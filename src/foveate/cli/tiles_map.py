@@ -11,6 +11,8 @@ import typer
 from foveate.cli import options
 from foveate.cli.console import percent, print_json, print_table, remark
 from foveate.cli.shared import need_extra
+from foveate.files import join
+from foveate.outputs import Output, check_folder, check_outputs
 
 if TYPE_CHECKING:
     from foveate.aerial.mapping import TilesMapped
@@ -67,11 +69,13 @@ def map_predictions(
     """Map PREDICTIONS on tiles, smooth the map, and say how good it is."""
     need_extra("aerial", "To map tiles", "rasterio", "pyproj")
     from foveate.aerial.legend import find_legend
-    from foveate.aerial.mapping import map_tiles, write_map
+    from foveate.aerial.mapping import FILES, map_tiles, write_map
     from foveate.aerial.mapping.as_json import map_json
     from foveate.aerial.placed import read_placed
 
-    _check_folder(out)
+    check_folder(out)
+    outputs = [Output("the map", join(out, name)) for name in FILES]
+    check_outputs(outputs, [predictions, index, landcover, legend.partition(":")[0]])
     known = find_legend(legend) if landcover is not None else None
     started = time.perf_counter()
     placed = read_placed(predictions, index=index, year=year)
@@ -86,23 +90,6 @@ def map_predictions(
         _print(mapped, written)
     for note in mapped.notes:
         remark(f"Note: {note}", quiet=quiet)
-
-
-def _check_folder(out: str) -> None:
-    from pathlib import Path
-
-    from foveate.errors import SettingsError
-    from foveate.files import is_url
-
-    if is_url(out):
-        return
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise SettingsError(f"‘{out}’ is a file; name a folder for the map.") from None
-    except OSError as error:
-        raise SettingsError(f"‘{out}’ cannot be made: {error.strerror}.") from None
 
 
 def _title(predictions: str, year: int | None) -> str:

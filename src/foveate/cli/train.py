@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, print_json, remark
+from foveate.cli.console import ProgressBar, print_json, remark, remarks
 from foveate.cli.processes import run_machines, run_many
 from foveate.cli.shared import (
     also_known,
-    check_can_write,
     choose_target,
+    files_of,
     find_project,
     name_refused,
     print_training,
@@ -25,6 +25,7 @@ from foveate.cli.shared import (
 from foveate.errors import SettingsError
 from foveate.files import is_url, write_anywhere
 from foveate.finetune.position import is_helper, is_one_of_many
+from foveate.outputs import MODEL, PAGE, Output, check_outputs
 
 if TYPE_CHECKING:
     from foveate.engine import Engine
@@ -90,8 +91,7 @@ def train(
         },
     )
     task = _Task(source, settings, project, out, report, limit, sample, as_json, quiet)
-    check_can_write(task.model)
-    check_can_write(report)
+    check_outputs(task.outputs(), [*files_of(source), settings.test_list or None])
     if not settings.refines:
         _check_flags({"--depth": depth, "--epochs": epochs, "--device": device}, devices, quiet)
     cluster = None if is_one_of_many() else choose_target(engine, target, project)
@@ -139,6 +139,15 @@ class _Task:
         """The file that the user named for it."""
         return None if self.out is None or self.url else Path(self.out)
 
+    def outputs(self) -> list[Output]:
+        """What will be written, as far as names are known; a run's own name is not yet."""
+        if self.url:
+            page = self.report or f"{self.url.removesuffix('.onnx')}.html"
+            model: str | Path = self.url
+        else:
+            model, page = result_paths("run", self.model, self.report, self.project)
+        return [Output("a classifier", model, MODEL), Output("the report", page, PAGE)]
+
 
 def _check_flags(given: Mapping[str, object], devices: int, quiet: bool) -> None:
     """Say which flags only matter where a network is refined, which it is not."""
@@ -183,8 +192,11 @@ def _train_here(task: _Task, cluster: Target | None, flags: dict[str, str]) -> N
 
     settings = task.settings
     place = None if is_helper() else find_place(task.project, settings.tracking)
+    told = remarks(quiet=task.quiet or is_helper())
     known = settings.as_text() | {"limit": str(task.limit)} | flags
-    with recording(place, "train", task.source, known, label=settings.classifier) as record:
+    with recording(
+        place, "train", task.source, known, label=settings.classifier, remark=told
+    ) as record:
         with (
             ProgressBar(quiet=task.quiet or is_helper()) as progress,
             _engine(cluster) as where,

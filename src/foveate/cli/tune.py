@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foveate.cli import options
-from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
-from foveate.cli.shared import check_can_write, find_project, name_refused
+from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark, remarks
+from foveate.cli.shared import files_of, find_project, name_refused
+from foveate.outputs import PAGE, Output, check_outputs
 
 if TYPE_CHECKING:
     from foveate.tuning import Tuning
@@ -76,9 +77,14 @@ def tune(
             "workers": workers,
         },
     )
-    check_can_write(report or (project / "reports" / "tune.html" if project else Path("tune.html")))
+    usual = project / "reports" / "tune.html" if project else Path("tune.html")
+    inputs = [*files_of(source), settings.test_list or None]
+    check_outputs([Output("the report", report or usual, PAGE)], inputs)
+    told = remarks(quiet=quiet)
     known = settings.as_text() | {"limit": str(limit), "minutes": str(minutes)}
-    with recording(find_place(project, settings.tracking), "tune", source, known) as record:
+    with recording(
+        find_place(project, settings.tracking), "tune", source, known, remark=told
+    ) as record:
         with ProgressBar(quiet=quiet) as progress:
             found = search(
                 source,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 
-from foveate.errors import FoveateError
+from foveate.errors import FoveateError, OutputError
 from foveate.files import printable
 
 LONGEST = 200
@@ -55,6 +55,8 @@ def is_transient(error: Exception) -> bool:
 def sentence(error: Exception) -> str:
     """What went wrong in a few words, without what may be secret in a URL."""
     error = _root(error)
+    if isinstance(error, OutputError):
+        return str(error.strerror)  # the file is named beside it
     if isinstance(error, FoveateError):
         return str(error)
     if isinstance(error, PermissionError) or _status(error) in (401, 403):

@@ -12,7 +12,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -64,8 +64,10 @@ class Journal:
             return
         with self._lock:
             self._records[relative] = record
-            self._file.write(_line(relative, record))
-            self._file.flush()
+            # The file has arrived all the same; without its line it is compared the next time.
+            with suppress(OSError):
+                self._file.write(_line(relative, record))
+                self._file.flush()
 
 
 @contextmanager

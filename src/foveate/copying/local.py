@@ -12,6 +12,7 @@ from typing import IO
 from foveate.copying.stores import CHUNK, Kind, Store, Stored, missing, refuse_unsafe
 from foveate.errors import CopyError
 from foveate.files import FileEntry, file_entry, list_files, printable
+from foveate.writing import output_place
 
 
 class LocalStore:
@@ -80,20 +81,22 @@ class LocalStore:
         mark: str,
     ) -> Iterator[_NewLocalFile]:
         """A new file."""
-        path = self._root / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(temporary_name(relative, mark))
+        place = output_place(self._root / relative)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(temporary_name(relative, mark))
         try:
             with temporary.open("wb") as file:
-                yield _NewLocalFile(self, file, temporary, relative)
+                yield _NewLocalFile(self, file, temporary, relative, place)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 class _NewLocalFile:
-    def __init__(self, store: LocalStore, file: IO[bytes], temporary: Path, relative: str) -> None:
+    def __init__(
+        self, store: LocalStore, file: IO[bytes], temporary: Path, relative: str, place: Path
+    ) -> None:
         self._store, self._file = store, file
-        self._temporary, self._relative = temporary, relative
+        self._temporary, self._relative, self._place = temporary, relative, place
 
     def write(self, chunk: bytes) -> None:
         self._file.write(chunk)
@@ -110,7 +113,7 @@ class _NewLocalFile:
         return self._store.read(str(self._temporary))
 
     def publish(self) -> Stored:
-        self._temporary.replace(self._temporary.parent / Path(self._relative).name)
+        self._temporary.replace(self._place)
         return self._store.look(self._relative)
 
 

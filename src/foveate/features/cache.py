@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from foveate.backbones import Card
+from foveate.catalog.workspace import not_kept
+from foveate.errors import OutputError, SourceError
 from foveate.files import atomic_write
 from foveate.image import DECODER, Resize
 
@@ -83,7 +85,11 @@ class FeatureCache:
         return image in self._files_of
 
     def add(self, image: str, features: NDArray[np.float32]) -> None:
-        """Keep the features (d,) of one image; on disk within a few seconds."""
+        """Keep the features (d,) of one image; on disk within a few seconds.
+
+        Raises:
+            SourceError: they cannot be written.
+        """
         self._fresh_ids.append(image)
         self._fresh.append(features)
         waited = time.monotonic() - self._written > SECONDS_BETWEEN_WRITES
@@ -91,15 +97,26 @@ class FeatureCache:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is not on disk yet."""
+        """Write what is not on disk yet.
+
+        Raises:
+            SourceError: it cannot be written.
+        """
         if self._fresh:
             path = self._folder / f"{uuid.uuid4().hex}.parquet"
             table = pa.table({"id": self._fresh_ids, "features": as_arrow(np.stack(self._fresh))})
-            with atomic_write(path, durable=False) as file:
-                # Floats gain nothing from a dictionary, and making one takes ten times as long.
-                pq.write_table(
-                    table, file, compression="none", use_dictionary=False, write_statistics=False
-                )
+            try:
+                with atomic_write(path, durable=False) as file:
+                    # Floats gain nothing from a dictionary, and making one takes ten times as long.
+                    pq.write_table(
+                        table,
+                        file,
+                        compression="none",
+                        use_dictionary=False,
+                        write_statistics=False,
+                    )
+            except OutputError as error:
+                raise SourceError(not_kept(self._folder, error)) from None
             self._files_of |= dict.fromkeys(self._fresh_ids, path)
             self._fresh_ids, self._fresh = [], []
         self._written = time.monotonic()

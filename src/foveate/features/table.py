@@ -21,7 +21,7 @@ def write_features(path: Path, catalog: Catalog, cache: StoredFeatures) -> None:
     Raises:
         SettingsError: `path` does not end in `.parquet`.
     """
-    if path.suffix != ".parquet":
+    if path.suffix.lower() != ".parquet":
         raise SettingsError(f"Features are written as Parquet: ‘{path.name}’ must end in .parquet.")
     schema = pa.schema(
         [

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from foveate.errors import OutputError
+from foveate.folders import own_folder
 from foveate.history.secrets import without_secrets
 
 OFF = "off"
@@ -64,12 +66,17 @@ def find_place(project: Path | None = None, tracking: str = "") -> Place | None:
         tracking: MLflow's tracking URI from the settings; empty for `runs.db`.
 
     Returns:
-        None where the history is turned off.
+        None where the history is turned off, or has no place as the user has no home folder.
     """
     wanted = os.environ.get("FOVEATE_HISTORY", "")
     if wanted == OFF:
         return None
-    folder = (project or Path(wanted or _user_folder())).absolute()
+    try:
+        folder = (
+            project.absolute() if project is not None else own_folder("FOVEATE_HISTORY", "data")
+        )
+    except OutputError:
+        return None
     if "?" in str(folder):  # the one character that cannot be in a URI of SQLAlchemy's
         return None
     uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking
@@ -79,9 +86,3 @@ def find_place(project: Path | None = None, tracking: str = "") -> Place | None:
         uri or f"{_SQLITE}{(folder / 'runs.db').as_posix()}",
         os.environ.get("MLFLOW_EXPERIMENT_NAME") or name,
     )
-
-
-def _user_folder() -> str:
-    import platformdirs
-
-    return platformdirs.user_data_dir("foveate", appauthor=False)

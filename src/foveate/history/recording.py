@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 from foveate.errors import FoveateError
 from foveate.history.facts import facts
 from foveate.history.outbox import Entry, waiting
-from foveate.history.place import Place
+from foveate.history.place import OFF, Place
 from foveate.history.record import Kind, Outcome, Record
+from foveate.writing import output_error
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+_ADVICE = "FOVEATE_HISTORY names another folder for runs outside a project, or turns them `off`."
 
 PATIENCE = 1.0
 """Seconds that a finished run waits for its record to arrive; it then arrives without it."""
@@ -57,6 +60,7 @@ def recording(
     settings: Mapping[str, str],
     *,
     label: str = "",
+    remark: Callable[[str], None] | None = None,
 ) -> Iterator[Recording]:
     """Within, a run works; what it comes to is on record afterwards.
 
@@ -69,19 +73,26 @@ def recording(
         source: what it works on.
         settings: all of them, as far as they are known when it begins.
         label: ends the name of the run; the verb where empty.
+        remark: told afterwards where the run is not on record, or not all of it, and why.
     """
+    tell = remark or (lambda _: None)
     run_id = uuid.uuid4().hex
     run = Recording(run_name(label or kind, run_id))
     if place is None:
         yield run
+        if os.environ.get("FOVEATE_HISTORY") != OFF:
+            tell(f"This run is not on record: there is no place for it. {_ADVICE}")
         return
     record = Record(run_id, kind, run.name, source, time.time(), settings=dict(settings))
     entry = Entry(place.outbox / run_id)
     lock = helper = None
-    with suppress(Exception):
+    trouble: Exception | None = None
+    try:
         record = replace(record, tags=_tags())
         lock = _open(entry, record)
         helper = _spawn(place, entry.folder)
+    except Exception as error:
+        trouble = error
     try:
         yield run
     except BaseException as error:
@@ -92,11 +103,15 @@ def recording(
     finally:
         if lock is not None:
             try:
-                _close(entry, replace(record, ended=time.time()), run._outcome)
+                trouble = _close(entry, replace(record, ended=time.time()), run._outcome) or trouble
             finally:
                 lock.release()
         if helper is not None:
             _let_go(helper)
+        if trouble is not None and record.status == "finished":
+            reason = output_error(place.folder, trouble).strerror
+            where = f"‘{place.folder}’"
+            tell(f"This run is not on record in {where}, or not all of it: {reason}. {_ADVICE}")
 
 
 def send_waiting(place: Place) -> str | None:
@@ -166,8 +181,13 @@ def _spawn(place: Place, *runs: Path) -> subprocess.Popen[bytes] | None:
         return None
 
 
-def _close(entry: Entry, record: Record, outcome: Outcome | None) -> None:
-    """Put what came out into the outbox: the numbers first, as files are more likely to fail."""
+def _close(entry: Entry, record: Record, outcome: Outcome | None) -> Exception | None:
+    """Put what came out into the outbox: the numbers first, as files are more likely to fail.
+
+    Returns:
+        What kept it from being put there.
+    """
+    trouble: Exception | None = None
     if outcome is not None:
         record = replace(
             record,
@@ -176,10 +196,12 @@ def _close(entry: Entry, record: Record, outcome: Outcome | None) -> None:
             settings={**record.settings, **outcome.settings},
             tags={**record.tags, **outcome.tags},
         )
-    with suppress(Exception):
+    try:
         entry.write(record)
+    except Exception as error:
+        trouble = error
     if outcome is None:
-        return
+        return trouble
     try:
         entry.artifacts.mkdir(parents=True, exist_ok=True)
         outcome.write_artifacts(entry.artifacts)
@@ -187,6 +209,8 @@ def _close(entry: Entry, record: Record, outcome: Outcome | None) -> None:
         incomplete = {**record.tags, "record.incomplete": repr(error)}
         with suppress(Exception):
             entry.write(replace(record, tags=incomplete))
+        return trouble or error
+    return trouble
 
 
 def _let_go(helper: subprocess.Popen[bytes]) -> None:

@@ -48,7 +48,7 @@ def connected(place: Place, *, patient: bool) -> Iterator[MlflowClient]:
         place: where.
         patient: give a server more time to answer. One that does not gets the run later.
     """
-    with _our_ways(patient=patient):
+    with _our_ways(place, patient=patient):
         from mlflow.tracking import MlflowClient
 
         if place.database is None:
@@ -65,7 +65,7 @@ def connected(place: Place, *, patient: bool) -> Iterator[MlflowClient]:
 
 
 @contextmanager
-def _our_ways(*, patient: bool) -> Iterator[None]:
+def _our_ways(place: Place, *, patient: bool) -> Iterator[None]:
     """Within, MLflow is quiet, tells nobody, and does not try again for minutes."""
     wanted = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -73,6 +73,9 @@ def _our_ways(*, patient: bool) -> Iterator[None]:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1" if patient else "0",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     }
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 - never raises
+        # MLflow cannot even be imported by a user without a home folder, or without a name.
+        wanted |= {"HOME": str(place.folder), "USER": f"uid-{os.getuid()}"}
     changed = [name for name in wanted if name not in os.environ]
     loggers = {name: logging.getLogger(name) for name in ("mlflow", "alembic")}
     levels = {name: logger.level for name, logger in loggers.items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.files import atomic_write
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
@@ -55,14 +59,22 @@ def save_ir(
     model.reshape([-1, resolution, resolution, 3])
     for key, value in info.items():
         model.set_rt_info(value, [INFO, key])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, so that both files can be moved there, whole, when they are good.
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
-        fresh = Path(folder) / path.name
-        openvino.save_model(model, fresh, compress_to_fp16=False)
-        difference = _largest_difference(core, fresh, onnx_bytes, pixels)
-        fresh.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        fresh.replace(path)
+    with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
+        fresh = Path(folder) / "model.xml"
+        try:
+            openvino.save_model(model, fresh, compress_to_fp16=False)
+            difference = _largest_difference(core, fresh, onnx_bytes, pixels)
+        except RuntimeError:
+            # OpenVINO does not say why it cannot write, and sometimes not even that it could not.
+            if shutil.disk_usage(folder).free < len(onnx_bytes):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder) from None
+            raise
+        for suffix in (".bin", ".xml"):  # the one that names the other comes last
+            with (
+                fresh.with_suffix(suffix).open("rb") as whole,
+                atomic_write(path.with_suffix(suffix)) as file,
+            ):
+                shutil.copyfileobj(whole, file)
     return difference
 
 

@@ -8,9 +8,11 @@ small file, which appears whole or not at all.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from foveate.errors import OutputError
 from foveate.files import atomic_write, digest
 
 Name = str | int | float | None
@@ -36,12 +38,8 @@ class Memory:
         return held["result"] if matches else None
 
     def keep(self, result: dict[str, Any], *name: Name) -> None:
-        """Remember a result, which is made of what JSON knows.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        with atomic_write(self._file(name), durable=False) as file:
+        """Remember a result, which is made of what JSON knows; where it cannot be, it is not."""
+        with suppress(OutputError), atomic_write(self._file(name), durable=False) as file:
             file.write(json.dumps({"name": name, "result": result}).encode())
 
     def _file(self, name: tuple[Name, ...]) -> Path:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOST_SHOWN = 400
 """Candidates of new development that the page shows, unless told otherwise."""
 
+FILES = {"from_to": "from_to.csv", "candidates": "candidates.parquet", "page": "change.html"}
+"""What it is written as, by kind."""
+
 
 def write_changes(
     changes: Changes,
@@ -51,13 +54,14 @@ def write_changes(
     from foveate.aerial.change.page import change_page
 
     contents = {
-        "from_to": ("from_to.csv", from_to_csv(changes)),
-        "candidates": ("candidates.parquet", candidates_parquet(changes)),
-        "page": ("change.html", change_page(changes, title, shown=shown, progress=progress)),
+        "from_to": from_to_csv(changes),
+        "candidates": candidates_parquet(changes),
+        "page": change_page(changes, title, shown=shown, progress=progress),
     }
-    for name, data in contents.values():
-        files.write_anywhere(files.join(folder, name), data)
-    return {kind: files.join(folder, name) for kind, (name, _) in contents.items()}
+    paths = {kind: files.join(folder, name) for kind, name in FILES.items()}
+    for kind, data in contents.items():
+        files.write_anywhere(paths[kind], data)
+    return paths
 
 
 def from_to_csv(changes: Changes) -> bytes:

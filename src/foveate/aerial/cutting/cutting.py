@@ -139,6 +139,7 @@ def cut(
         SourceError: imagery or land cover cannot be read or placed, they do not overlap, or no tile
             is left; the message says why.
         SettingsError: the settings contradict each other or the imagery.
+        OutputError: the tiles or their index cannot be written.
         ClusterError: the cluster failed.
     """
     start = time.perf_counter()
@@ -187,10 +188,7 @@ def cut(
             if target is not None:
                 _check_seen(out, tiles)
     index = out if alone else files.join(out, NAME)
-    try:
-        write_index(index, plan.grid, tiles, {**plan.about(), "left_out": choice.left_out})
-    except OSError as error:
-        raise SettingsError(f"‘{index}’ cannot be written: {error}.") from None
+    write_index(index, plan.grid, tiles, {**plan.about(), "left_out": choice.left_out})
     return Cut(
         out=out,
         index=index,

@@ -134,13 +134,10 @@ def keep_settings(out: str, settings: Mapping[str, Any]) -> None:
     """Note in a folder with which settings its tiles are cut, before the first one is.
 
     Raises:
-        SettingsError: nothing can be written there.
+        OutputError: nothing can be written there.
     """
     said = json.dumps(settings, ensure_ascii=False)
-    try:
-        files.write_anywhere(files.join(out, JOURNAL), said.encode())
-    except OSError as error:
-        raise SettingsError(f"‘{out}’ cannot be written: {error}.") from None
+    files.write_anywhere(files.join(out, JOURNAL), said.encode())
 
 
 def _flag(name: str) -> str:

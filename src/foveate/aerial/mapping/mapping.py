@@ -19,6 +19,18 @@ from foveate.aerial.placed import PlacedPredictions
 from foveate.evaluation import Comparison, compare_paired
 from foveate.evaluation.svg import percent
 
+FILES = (
+    "classes.tif",
+    "classes.tif.aux.xml",
+    "classes_smoothed.tif",
+    "classes_smoothed.tif.aux.xml",
+    "confidence.tif",
+    "tiles.parquet",
+    "map.png",
+    "map.html",
+)
+"""What a map is written as."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TilesMapped:
