@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from foveate.errors import ModelFileError
-from foveate.serve.frames import Frame
+from foveate.serve.frames import Frame, read_frame
 from foveate.serve.line import Answer, Job, Line, Refusal
 from foveate.serve.metrics import Metrics
 from foveate.serve.models import ServedModel
@@ -119,23 +119,23 @@ def test_an_image_that_kills_workers_is_refused_and_the_others_answered(
 def test_a_worker_that_cannot_run_gives_its_images_back(
     served: ServedModel, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange = WorkerProcess._exchange
-    failed: list[str] = []
+    failed: list[Frame] = []
 
-    async def fail_once(worker: WorkerProcess, frame: Frame, seconds: float) -> Frame:
-        if "model" in frame.header and not failed:
-            failed.append(frame.header["model"])
+    async def fail_once(reader: asyncio.StreamReader) -> Frame:
+        frame = await read_frame(reader)
+        if "refused" in frame.header and not failed:
+            failed.append(frame)
             return Frame({"error": "This network cannot be run: no memory."})
-        return await exchange(worker, frame, seconds)
+        return frame
 
-    monkeypatch.setattr(WorkerProcess, "_exchange", fail_once)
+    monkeypatch.setattr("foveate.serve.process.read_frame", fail_once)
 
     async def script(playground: Playground) -> None:
         assert labels(await playground.ask([image] * 4)) == ["stripes"] * 4
         assert playground.deaths == 1
 
     play(Playground(served), script)
-    assert failed == ["patterns"]
+    assert len(failed) == 1
 
 
 def test_a_worker_that_hangs_is_replaced(served: ServedModel, image: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from foveate.errors import SettingsError
 from foveate.serve.line import Answer
-from foveate.serve.logs import PredictionLog, start_logging
+from foveate.serve.logs import PredictionLog, json_logs
 from foveate.serve.models import ServedModel
 from foveate.serve.writer import Writer
 
@@ -93,10 +94,8 @@ def test_a_sink_that_fails_is_told_of_once() -> None:
 def test_everything_that_is_logged_is_json() -> None:
     gate = Gate()
     gate.open.set()
-    root = logging.getLogger()
-    before = root.handlers, root.level, threading.excepthook
-    writer = start_logging(sink=gate)
-    try:
+    before = logging.getLogger().handlers, threading.excepthook, sys.unraisablehook
+    with json_logs(sink=gate) as writer:
         logging.getLogger("some.library").warning("a library says")
         logging.getLogger("asyncio").error("Task exception was never retrieved")
         logging.getLogger("broken").warning("%d", "no number")
@@ -106,11 +105,7 @@ def test_everything_that_is_logged_is_json() -> None:
         thread = threading.Thread(target=lambda: 1 / 0)
         thread.start()
         thread.join()
-    finally:
-        writer.close(30)
-        root.handlers, threading.excepthook = before[0], before[2]
-        root.setLevel(before[1])
-        logging.captureWarnings(capture=False)
+    assert before == (logging.getLogger().handlers, threading.excepthook, sys.unraisablehook)
     said = [json.loads(line) for line in gate.lines]
     assert {"a library says", "a thread failed"} <= {one["event"] for one in said}
     assert any("a library warns" in one["event"] for one in said)

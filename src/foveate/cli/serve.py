@@ -129,7 +129,7 @@ def serve(
         "prometheus_client",
     )
     with ending_on_sigterm() as asked:
-        from foveate.serve.logs import start_logging
+        from foveate.serve.logs import json_logs
         from foveate.serve.models import parse_models, read_served
         from foveate.serve.server import run_server
         from foveate.serve.settings import make_server_settings
@@ -160,12 +160,12 @@ def serve(
         )
         served = [read_served(name, path) for name, path in parse_models(models).items()]
         names = ", ".join(model.name for model in served)
-        writer = start_logging(quiet=quiet)
-        if asked.is_set():
-            raise typer.Exit
-        run_server(
-            served,
-            settings,
-            lambda url: print(f"Serving {names} on {url}", flush=True),
-            writer,
-        )
+        with json_logs(quiet=quiet) as writer:
+            if asked.is_set():
+                raise typer.Exit
+            run_server(
+                served,
+                settings,
+                lambda url: print(f"Serving {names} on {url}", flush=True),
+                writer,
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import os
@@ -10,7 +9,8 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from errno import ENXIO
 from pathlib import Path
@@ -59,8 +59,9 @@ class _Handler(logging.Handler):
             self._writer.dropped += 1
 
 
-def start_logging(*, quiet: bool = False, sink: Sink | None = None) -> Writer:
-    """Send everything that this process has to say to stderr, as JSON lines.
+@contextmanager
+def json_logs(*, quiet: bool = False, sink: Sink | None = None) -> Iterator[Writer]:
+    """Send everything that this process has to say to stderr, as JSON lines, until the end.
 
     That is the log of the server, and what libraries log or warn of, and what nobody caught.
 
@@ -68,27 +69,29 @@ def start_logging(*, quiet: bool = False, sink: Sink | None = None) -> Writer:
         quiet: warnings and errors only.
         sink: where to instead.
 
-    Returns:
-        The writer, to be closed at the end.
+    Yields:
+        What writes the lines.
     """
     writer = Writer(sink or _write_stderr, _notice)
-    handler = _Handler(writer)
     root = logging.getLogger()
-    root.handlers = [handler]
+    before = root.handlers, root.level, threading.excepthook, sys.unraisablehook
+    root.handlers = [_Handler(writer)]
     root.setLevel(logging.WARNING)
-    for name in ("foveate.serve", "uvicorn.error"):
-        named = logging.getLogger(name)
-        named.handlers = []
-        named.propagate = True
-        # Of uvicorn, what goes wrong; requests are logged by us.
-        named.setLevel(logging.WARNING if quiet or name.startswith("uvicorn") else logging.INFO)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    for name in ("uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # requests are logged by us
     for name in ("python_multipart", "multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)  # what clients send is no fault of ours
     logging.captureWarnings(capture=True)
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
-    atexit.register(writer.close)
-    return writer
+    try:
+        yield writer
+    finally:
+        writer.close()
+        logging.captureWarnings(capture=False)
+        root.handlers, threading.excepthook, sys.unraisablehook = before[0], before[2], before[3]
+        root.setLevel(before[1])
 
 
 def _write_stderr(data: bytes) -> None:
