@@ -56,6 +56,7 @@ def labels(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_every_command_prints_in_few_characters(
     encoding: str, labels: Path, tmp_path: Path

@@ -17,13 +17,13 @@ from foveate.history import Place, Record, tracking
 RECORD = Record("0" * 32, "train", "a-run", "photos/", 1.0, "finished", 2.0, settings={"c": "1"})
 
 
-def test_mlflow_reports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_reports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # MLflow's own reading of it; whether it reports at all, it decides otherwise under pytest.
     from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
     assert not MLFLOW_DISABLE_TELEMETRY.get()
-    with tracking._our_ways(patient=True):
+    with tracking._our_ways(Place(tmp_path, f"sqlite:///{tmp_path}/runs.db", "x"), patient=True):
         assert MLFLOW_DISABLE_TELEMETRY.get()
     assert "MLFLOW_DISABLE_TELEMETRY" not in os.environ
 

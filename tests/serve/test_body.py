@@ -50,6 +50,7 @@ def bodies(image: bytes) -> list[tuple[str, bytes, dict[str, str]]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", PACKERS)
 def test_compressed_bodies_are_answered_as_others(
     client: httpx.Client, image: bytes, encoding: str
@@ -65,6 +66,7 @@ def test_compressed_bodies_are_answered_as_others(
         assert answer.content == plain.content
 
 
+@pytest.mark.slow
 def test_a_stock_client_that_compresses(server: Running, image: bytes) -> None:
     with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://")) as triton:
         tensor = tritonclient.http.InferInput("image", [1], "BYTES")
@@ -74,6 +76,7 @@ def test_a_stock_client_that_compresses(server: Running, image: bytes) -> None:
             assert result.as_numpy("label") == [b"stripes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/predict", INFER])
 @pytest.mark.parametrize("pieces", [1, 50])
 def test_a_bomb_is_cut_at_the_limit(
@@ -91,6 +94,7 @@ def test_a_bomb_is_cut_at_the_limit(
     assert psutil.Process(server.process.pid).memory_info().rss - before < 30 * MIB
 
 
+@pytest.mark.slow
 def test_the_limit_holds_for_what_is_decoded(client: httpx.Client) -> None:
     def status(size: int) -> int:
         body = gzip.compress(bytes(size))
@@ -103,6 +107,7 @@ def test_the_limit_holds_for_what_is_decoded(client: httpx.Client) -> None:
     assert 'status="500"' not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut", [lambda body: body[:-3], lambda body: body + b"more", lambda _: b""]
 )
@@ -116,6 +121,7 @@ def test_damaged_bodies_are_told_so(
         assert "decoded as gzip" in answer.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
 def test_other_encodings_are_refused_by_name(
     client: httpx.Client, image: bytes, encoding: str
@@ -132,5 +138,6 @@ def test_other_encodings_are_refused_by_name(
     assert two.status_code == 415
 
 
+@pytest.mark.slow
 def test_nothing_was_a_defect(server: Running, client: httpx.Client, patterns: Path) -> None:
     assert not any("trace" in line for line in server.logged)

@@ -62,6 +62,7 @@ def test_elsewhere_and_with_tokens_names_do_not_matter() -> None:
     assert refused(Browsers(local=False, origins=()), host="x", origin="http://y") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/models", "/metrics", "/openapi.json", "/v2", "/nothing"])
 def test_a_foreign_page_gets_nothing(server: Running, client: httpx.Client, path: str) -> None:
     for name, value in (("host", "evil.example"), ("origin", "http://evil.example")):
@@ -71,6 +72,7 @@ def test_a_foreign_page_gets_nothing(server: Running, client: httpx.Client, path
     assert client.get(path, headers={"origin": server.url}).status_code != 403
 
 
+@pytest.mark.slow
 def test_a_foreign_page_sends_no_image(client: httpx.Client, image: bytes) -> None:
     for headers in (
         {"origin": "http://evil.example"},
@@ -83,6 +85,7 @@ def test_a_foreign_page_sends_no_image(client: httpx.Client, image: bytes) -> No
     assert client.post("/predict", content=image).status_code == 200
 
 
+@pytest.mark.slow
 def test_of_two_hosts_both_count(server: Running) -> None:
     hosts = b"Host: localhost\r\nHost: evil.example\r\n"
     ask = b"GET /models HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n"
@@ -92,6 +95,7 @@ def test_of_two_hosts_both_count(server: Running) -> None:
     assert answer.startswith((b"HTTP/1.1 403", b"HTTP/1.1 400"))
 
 
+@pytest.mark.slow
 def test_probes_have_any_name(client: httpx.Client) -> None:
     for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
         assert client.get(path, headers={"host": "pod-7.example"}).status_code == 200
@@ -129,6 +133,7 @@ def shop(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
+@pytest.mark.slow
 def test_pages_that_may_ask_are_told_so(shop: httpx.Client, image: bytes) -> None:
     for origin in (SHOP, "http://b:1"):
         headers = {
@@ -152,6 +157,7 @@ def test_pages_that_may_ask_are_told_so(shop: httpx.Client, image: bytes) -> Non
             assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.slow
 def test_pages_that_may_not_ask_are_not(shop: httpx.Client, image: bytes) -> None:
     for origin in ("https://evil.example", SHOP + ".evil.example", "http://shop.example", "null"):
         headers = {"origin": origin, "access-control-request-method": "POST"}
@@ -164,6 +170,7 @@ def test_pages_that_may_not_ask_are_not(shop: httpx.Client, image: bytes) -> Non
     assert shop.options("/predict").status_code == 401
 
 
+@pytest.mark.slow
 def test_by_default_no_page_may_ask(client: httpx.Client, server: Running) -> None:
     headers = {"origin": server.url, "access-control-request-method": "POST"}
     assert client.options("/predict", headers=headers).status_code == 405

@@ -50,6 +50,7 @@ def test_nobody_is_trusted_by_default() -> None:
     assert not OURS.trusts("11.0.0.1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "shown"),
     [(["--trusted-proxy", "127.0.0.0/8"], "198.51.100.9"), ([], "127.0.0.1")],

@@ -19,6 +19,7 @@ def gauges(client: httpx.Client) -> dict[str, float]:
     return {name: float(value) for name, value in found if not name.endswith("_created")}
 
 
+@pytest.mark.slow
 def test_a_reload_by_hand(
     tmp_path: Path, model_file: Path, other_model_file: Path, image: bytes
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_reload_by_hand(
         wait_until(lambda: gauges(client)["reload_failed"] == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 200), ("0.0.0.0", 403)])
 def test_without_tokens_who_sits_at_the_machine_may(
     tmp_path: Path, model_file: Path, host: str, status: int

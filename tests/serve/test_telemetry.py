@@ -83,6 +83,7 @@ def values(span: Any) -> dict[str, object]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
+@pytest.mark.slow
 def test_spans_of_requests(tmp_path: Path, model_file: Path, image: bytes) -> None:
     with Collector().running() as collector:
         environment = {
@@ -129,6 +130,7 @@ def test_spans_of_requests(tmp_path: Path, model_file: Path, image: bytes) -> No
     assert (about["service.name"], about["deployment.environment"]) == ("foveate", "test")
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_stops_nothing(
     tmp_path: Path, model_file: Path, image: bytes
 ) -> None:

@@ -135,6 +135,7 @@ def test_scopes_that_there_are_not(scopes: str, monkeypatch: pytest.MonkeyPatch)
     assert "s3cret" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_token_is_for_what_it_is_for(
     tmp_path: Path, model_file: Path, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_the_largest_come_first_and_of_equal_ones_the_first(values: list[float],
     assert expected[0] == row.argmax()
 
 
+@pytest.mark.slow
 def test_of_predict(client: httpx.Client, image: bytes) -> None:
     (whole,) = client.post("/predict", content=image).json()["predictions"]
     ranked = sorted(whole["probabilities"].items(), key=lambda one: -one[1])
@@ -45,6 +46,7 @@ def test_of_predict(client: httpx.Client, image: bytes) -> None:
         assert found["probability"] == pytest.approx(whole["probability"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", ["0", "-1", "x", "1.5", "", "9" * 5000, "1&top_k=x"])
 def test_what_is_no_number_of_labels(client: httpx.Client, image: bytes, k: str) -> None:
     answer = client.post(f"/predict?top_k={k}", content=image)
@@ -52,6 +54,7 @@ def test_what_is_no_number_of_labels(client: httpx.Client, image: bytes, k: str)
     assert len(answer.content) < 1000
 
 
+@pytest.mark.slow
 def test_of_the_open_protocol(server: Running, client: httpx.Client, image: bytes) -> None:
     (whole,) = client.post("/predict", content=image).json()["predictions"]
     ranked = sorted(whole["probabilities"], key=lambda label: -whole["probabilities"][label])
@@ -68,6 +71,7 @@ def test_of_the_open_protocol(server: Running, client: httpx.Client, image: byte
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [0, -1, True, 1.5, "1"])
 def test_what_the_open_protocol_does_not_take(
     client: httpx.Client, image: bytes, k: object

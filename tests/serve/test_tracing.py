@@ -51,6 +51,7 @@ def test_any_text_is_read(said: str) -> None:
     assert read_parent(Headers(raw=raw)) is None
 
 
+@pytest.mark.slow
 def test_the_log_and_the_answer_tell_the_trace(server: Running, image: bytes) -> None:
     headers = {"traceparent": PARENT, "x-request-id": "traced"}
     answer = httpx.post(f"{server.url}/predict", content=image, headers=headers, timeout=30)
