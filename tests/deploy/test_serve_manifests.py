@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 from foveate.cli import app, run
-from foveate.serve.settings import ServerSettings
+from foveate.serve.confined import BATCHES, SLACK_BYTES, image_bytes
+from foveate.serve.settings import MIB, ServerSettings
 
 ROOT = Path(__file__).parents[2]
 SERVE = ROOT / "deploy" / "serve"
@@ -194,6 +195,17 @@ def test_workers_are_as_many_as_the_cores_it_gets() -> None:
     resources = CONTAINER["resources"]
     assert int(flag("--workers")) == int(resources["requests"]["cpu"])
     assert int(flag("--workers")) < int(resources["limits"]["cpu"])
+
+
+def test_the_worst_images_at_once_do_not_end_the_pod() -> None:
+    body = int(flag("--max-body")) * MIB
+    pixels = ServerSettings().max_pixels * 1_000_000
+    # At rest 300 MB, twice what was measured; images, two batches and slack are held to by the
+    # system. In front 100 MB, and what all bodies together may have.
+    worker = 300_000_000 + image_bytes(pixels) + BATCHES * body + SLACK_BYTES
+    front = 100_000_000 + 2 * ServerSettings(max_body=body // MIB).bodies_bytes
+    assert CONTAINER["resources"]["limits"]["memory"] == "2Gi"
+    assert int(flag("--workers")) * worker + front < 2 * 2**30
 
 
 def test_it_scales_on_a_quarter_of_the_queue() -> None:
