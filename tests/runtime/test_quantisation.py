@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from foveate.backbones import find_backbone
 from foveate.runtime import open_network
+from foveate.runtime.exactness import PAIRS_FIT, largest_weight
 from foveate.runtime.quantisation import is_quantised, quantise, widen
 from foveate.runtime.rate import measure_rates
 
@@ -56,6 +57,11 @@ def test_is_smaller_and_known(pack: bytes, int8: bytes) -> None:
     assert len(int8) < 0.65 * len(pack)
     assert is_quantised(int8)
     assert not is_quantised(pack)
+
+
+def test_no_sum_of_two_products_can_saturate(int8: bytes) -> None:
+    """Whatever processor the tests run on, and whatever the file will run on."""
+    assert largest_weight(int8) == PAIRS_FIT
 
 
 def test_needs_only_standard_operators(int8: bytes) -> None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.errors import ModelFileError
 from foveate.runtime.cores import usable_cores
+from foveate.runtime.exactness import (
+    LARGEST,
+    PAIRS_FIT,
+    SIDE,
+    largest_weight,
+    stays_white,
+    white_network,
+)
 
 Precision = Literal["auto", "bfloat16", "float32"]
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
@@ -68,17 +78,73 @@ def open_network(
     Raises:
         ImportError: the runtime that was asked for is not installed.
         RuntimeError: the runtime that was asked for cannot run the network.
+        ModelFileError: the network is in int8, and would be computed wrong on this machine.
     """
     workers = workers or usable_cores()
     if runtime != "onnxruntime":
         try:
-            from foveate.runtime.openvino import OpenVinoNetwork
-
-            return OpenVinoNetwork(onnx_bytes, resolution, precision, workers, batch)
-        except (ImportError, RuntimeError) as error:
+            network = _open("openvino", onnx_bytes, resolution, precision, workers, batch)
+            _check_sums(network, onnx_bytes, precision)
+            return network
+        except (ImportError, RuntimeError, ModelFileError) as error:
             if runtime == "openvino":
                 raise
             logger.warning("OpenVINO cannot run this network, ONNX Runtime will: %s", error)
+    network = _open("onnxruntime", onnx_bytes, resolution, precision, workers, batch)
+    _check_sums(network, onnx_bytes, precision)
+    return network
+
+
+def _open(
+    runtime: str,
+    onnx_bytes: bytes,
+    resolution: int,
+    precision: Precision,
+    workers: int,
+    batch: int | None = None,
+) -> Network:
+    if runtime == "openvino":
+        from foveate.runtime.openvino import OpenVinoNetwork
+
+        return OpenVinoNetwork(onnx_bytes, resolution, precision, workers, batch)
     from foveate.runtime.onnxruntime import OnnxRuntimeNetwork
 
     return OnnxRuntimeNetwork(onnx_bytes, batch)
+
+
+RUNTIMES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+
+
+def _check_sums(network: Network, onnx_bytes: bytes, precision: Precision) -> None:
+    """Refuse a network in int8 whose sums come out wrong in this runtime on this machine.
+
+    Raises:
+        ModelFileError: they do.
+    """
+    if network.precision != "int8":
+        return
+    wide = largest_weight(onnx_bytes) > PAIRS_FIT
+    if sums_are_exact(network.runtime, LARGEST if wide else PAIRS_FIT, precision):
+        return
+    advice = (
+        "Its weights have all eight bits, as foveate made them before it knew of this: make the "
+        "file again from its original with `foveate export --int8`, or use the original"
+        if wide
+        else "Use the original"
+    )
+    raise ModelFileError(
+        f"{RUNTIMES[network.runtime]} computes this int8 network wrong on this processor, whose "
+        f"integer instructions lose part of large sums. {advice}."
+    )
+
+
+@cache
+def sums_are_exact(runtime: str, weight: int, precision: Precision) -> bool:
+    """Whether a runtime computes networks in int8 right on this machine; tried once a process.
+
+    Args:
+        runtime: "openvino" or "onnxruntime".
+        weight: the largest magnitude of a weight, `PAIRS_FIT` or `LARGEST`.
+        precision: of what is not in int8.
+    """
+    return stays_white(_open(runtime, white_network(weight), SIDE, precision, workers=1))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.runtime.exactness import PAIRS_FIT, largest_weight
+from foveate.runtime.network import sums_are_exact
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
@@ -47,6 +49,7 @@ def save_ir(
         RuntimeError: OpenVINO lacks an operator, or computes something else.
         OSError: the files cannot be written.
     """
+    _check_sums(onnx_bytes)
     core = openvino.Core()
     model = core.read_model(onnx_bytes)
     model.reshape([-1, resolution, resolution, 3])
@@ -63,13 +66,28 @@ def save_ir(
     return difference
 
 
+def _check_sums(onnx_bytes: bytes) -> None:
+    """Refuse int8 that OpenVINO computes wrong, here or on another machine that reads the files.
+
+    Raises:
+        RuntimeError: it does.
+    """
+    if largest_weight(onnx_bytes) > PAIRS_FIT:
+        raise RuntimeError(
+            "its int8 weights have all eight bits, and OpenVINO computes them wrong on processors "
+            "without VNNI; `foveate export --int8` makes them anew from the original"
+        )
+    if is_quantised(onnx_bytes) and not sums_are_exact("openvino", PAIRS_FIT, "float32"):
+        raise RuntimeError("OpenVINO computes int8 wrong on this processor")
+
+
 def _largest_difference(
     core: openvino.Core, path: Path, onnx_bytes: bytes, pixels: NDArray[np.uint8]
 ) -> float:
     found = _probabilities(core, path, pixels)
     # In int8 the two runtimes round differently between the layers, and a probability may differ
-    # by several points. What OpenVINO makes of the ONNX file has been measured; the export must
-    # be that.
+    # by several points. What OpenVINO makes of the ONNX file has been measured, and its sums have
+    # been checked above; the export must be that.
     if is_quantised(onnx_bytes):
         exact = _probabilities(core, onnx_bytes, pixels)
     else:
