@@ -49,7 +49,7 @@ def test_features_stay_close(pack: bytes, int8: bytes, runtime: str) -> None:
     network = open_network(int8, resolution=RESOLUTION, runtime=runtime)
     found = network.run(pixels)
     assert (network.runtime, network.precision) == (runtime, "int8")
-    assert error(found, exact) < 0.3
+    assert error(found, exact) < 0.25
     assert error(found[::-1], exact) > 0.6
 
 
@@ -129,10 +129,11 @@ def test_the_most_sensitive_layer_is_left_out() -> None:
     exact = open_network(network, resolution=RESOLUTION, runtime="onnxruntime").run(pixels[0])
 
     def judge(onnx_bytes: bytes) -> float:
+        # In what tells images apart: what is the same for all of them, corrected biases give back.
         found = open_network(onnx_bytes, resolution=RESOLUTION, runtime="onnxruntime")
-        return 1 - error(found.run(pixels[0]), exact)
+        return 1 - error(found.run(pixels[0]) - exact.mean(axis=0), exact - exact.mean(axis=0))
 
-    plain = quantise(network, pixels, judge, enough=0)
+    plain = quantise(network, pixels, judge, enough=-np.inf)
     better = quantise(network, pixels, judge, enough=0.95)
     assert plain.left_out == ()
     assert plain.agreement < 0.5

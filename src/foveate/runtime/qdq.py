@@ -15,6 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from foveate.runtime.bias import Means, correct_biases
+
 OPERATORS = (
     "Add",
     "AveragePool",
@@ -84,18 +86,22 @@ def calibrate(model: onnx.ModelProto, batches: Iterable[NDArray[np.uint8]]) -> A
         return calibrator.compute_data()
 
 
-def insert_pairs(model: onnx.ModelProto, ranges: Any, left_out: Sequence[str]) -> bytes:
+def insert_pairs(
+    model: onnx.ModelProto, ranges: Any, left_out: Sequence[str], means: Means | None = None
+) -> bytes:
     """The ONNX file of a network with its layers in eight-bit integers.
 
     Args:
         model: as `widen` leaves it.
         ranges: from `calibrate`.
         left_out: names of the layers that stay in floating point.
+        means: from `bias.mean_inputs`; the biases are corrected by them.
     """
     from onnxruntime.quantization import QDQQuantizer, QuantType
 
     original = onnx.ModelProto()
     original.CopyFrom(model)  # the quantiser changes what it is given
+    correct_biases(original, means or {}, left_out)
     quantiser = QDQQuantizer(
         original,
         per_channel=True,
