@@ -15,14 +15,18 @@ from foveate.errors import ModelFileError
 from foveate.runtime import network, open_network
 from foveate.runtime.exactness import (
     LARGEST,
-    PAIRS_FIT,
+    PAIR_FITS,
     SIDE,
-    largest_weight,
+    largest_pairs,
+    pairs_fit,
     stays_white,
     white_network,
 )
 from foveate.runtime.openvino_ir import save_ir
 from foveate.runtime.qdq import calibrate, insert_pairs, widen
+
+FITS = PAIR_FITS // 2
+"""The largest weight that all of a channel may have."""
 
 RUNTIMES = ["openvino", "onnxruntime"]
 WEIGHT = 0.5
@@ -82,6 +86,15 @@ def one_layer(kind: str, weight: float = WEIGHT) -> bytes:
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
 
 
+def largest_weight(onnx_bytes: bytes) -> int:
+    tensors = onnx.load_from_string(onnx_bytes).graph.initializer
+    return max(
+        int(np.abs(numpy_helper.to_array(tensor).astype(int)).max())
+        for tensor in tensors
+        if tensor.data_type == TensorProto.INT8
+    )
+
+
 def images() -> NDArray[np.uint8]:
     """White, black, and white with black spots."""
     rng = np.random.default_rng(1)
@@ -111,7 +124,7 @@ def test_what_the_quantiser_makes_is_exact_at_the_extremes(kind: str, runtime: s
     model = widen(one_layer(kind))
     data = insert_pairs(model, calibrate(model, [images()]), ())
     # The test is at the extreme that the quantiser has; it would see nothing with less.
-    assert largest_weight(data) == PAIRS_FIT
+    assert largest_weight(data) == FITS
     exact = exact_features(one_layer(kind), images())
     step = np.ptp(exact) / 255
     found = open_network(data, resolution=SIDE, runtime=runtime)  # type: ignore[arg-type]
@@ -121,15 +134,15 @@ def test_what_the_quantiser_makes_is_exact_at_the_extremes(kind: str, runtime: s
 
 
 def test_two_products_fit_sixteen_bits() -> None:
-    assert 2 * 255 * PAIRS_FIT <= np.iinfo(np.int16).max < 2 * 255 * (PAIRS_FIT + 1)
+    assert 255 * PAIR_FITS <= np.iinfo(np.int16).max < 255 * (PAIR_FITS + 1)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_white_stays_white(runtime: str) -> None:
-    for weight in (PAIRS_FIT, 1):
+    for weight in (FITS, 1):
         data = white_network(weight)
         onnx.checker.check_model(data, full_check=True)
-        assert largest_weight(data) == weight
+        assert pairs_fit(data)
         assert stays_white(open_network(data, resolution=SIDE, runtime=runtime))  # type: ignore[arg-type]
 
 
@@ -151,12 +164,12 @@ class Saturating:
         return np.full((len(pixels), 64), np.rint(255 * self.share), np.float32)
 
 
-@pytest.mark.parametrize("weight", [PAIRS_FIT, PAIRS_FIT + 1, LARGEST])
+@pytest.mark.parametrize("weight", [FITS, FITS + 1, LARGEST])
 def test_one_weight_too_large_is_seen(weight: int) -> None:
-    assert stays_white(Saturating(weight)) == (weight == PAIRS_FIT)
+    assert stays_white(Saturating(weight)) == (weight == FITS)
 
 
-@pytest.mark.parametrize("weight", [PAIRS_FIT + 1, LARGEST])
+@pytest.mark.parametrize("weight", [FITS + 1, LARGEST])
 def test_a_processor_that_saturates_is_seen(weight: int) -> None:
     """ONNX Runtime as it is when it is not asked to be exact, where that makes a difference."""
     options = onnxruntime.SessionOptions()
@@ -174,11 +187,10 @@ def eight_bits(kind: str) -> bytes:
     import onnxruntime.quantization as tools
 
     model = widen(one_layer(kind))
+    real = tools.QDQQuantizer
+    before = {"reduce_range": False, "extra_options": {}}
     with pytest.MonkeyPatch.context() as patch:
-        real = tools.QDQQuantizer
-        patch.setattr(
-            tools, "QDQQuantizer", lambda *a, **k: real(*a, **(k | {"reduce_range": False}))
-        )
+        patch.setattr(tools, "QDQQuantizer", lambda *a, **k: real(*a, **(k | before)))
         return insert_pairs(model, calibrate(model, [images()]), ())
 
 
@@ -187,6 +199,7 @@ def eight_bits(kind: str) -> bytes:
 def test_a_file_made_before_is_right_or_refused(kind: str, runtime: str) -> None:
     data = eight_bits(kind)
     assert largest_weight(data) == LARGEST
+    assert not pairs_fit(data)
     exact = exact_features(one_layer(kind), images())
     if runtime == "openvino" and not network.sums_are_exact(runtime, LARGEST, "auto"):
         with pytest.raises(ModelFileError, match="make the file again"):
@@ -217,27 +230,35 @@ def test_where_openvino_is_wrong_onnx_runtime_computes(
 def test_a_machine_that_is_wrong_says_so(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "sums_are_exact", lambda *a: False)
     with pytest.raises(ModelFileError, match=r"wrong on this processor.*Use the original"):
-        open_network(white_network(PAIRS_FIT), resolution=SIDE, runtime=runtime)  # type: ignore[arg-type]
+        open_network(white_network(FITS), resolution=SIDE, runtime=runtime)  # type: ignore[arg-type]
     # Floating point does not care.
     open_network(one_layer("point"), resolution=SIDE, runtime=runtime)  # type: ignore[arg-type]
 
 
+def test_pairs_are_of_one_sign() -> None:
+    rows = np.array([[3, -127, 127, 0], [64, 64, -1, -2], [-5, -6, 4, 0], [0, 0, 0, 0]])
+    assert largest_pairs(rows).tolist() == [130, 128, 11, 0]
+    assert largest_pairs(np.array([[7], [-9]])).tolist() == [7, 9]
+
+
 def test_no_weight_is_overlooked() -> None:
-    model = onnx.load_from_string(white_network(PAIRS_FIT))
-    assert largest_weight(one_layer("point")) == 0
-    hidden = numpy_helper.from_array(np.array([3, -128], np.int8))
-    model.graph.node.append(helper.make_node("Constant", [], ["hidden"], value=hidden))
-    assert largest_weight(model.SerializeToString()) == 128
+    assert pairs_fit(one_layer("point"))
+    assert not pairs_fit(white_network(FITS + 1))
+    model = onnx.load_from_string(white_network(FITS))
+    for values, fit in (([3, -125], True), ([-3, -126], False), ([100, 29], False)):
+        hidden = numpy_helper.from_array(np.array(values, np.int8))
+        model.graph.node.append(helper.make_node("Constant", [], ["hidden"], value=hidden))
+        assert pairs_fit(model.SerializeToString()) == fit
+        del model.graph.node[-1]
     unsigned = numpy_helper.from_array(np.array([1, 2], np.uint8), "unsigned")
-    del model.graph.node[-1]
     model.graph.initializer.append(unsigned)
-    assert largest_weight(model.SerializeToString()) == LARGEST
+    assert not pairs_fit(model.SerializeToString())
 
 
 @pytest.mark.parametrize("made", ["before", "now"])
 def test_openvino_files_are_right_on_every_processor(made: str, tmp_path: Path) -> None:
     """They are run without foveate, which could not say then that a processor is wrong."""
-    model = onnx.load_from_string(white_network(PAIRS_FIT if made == "now" else LARGEST))
+    model = onnx.load_from_string(white_network(FITS if made == "now" else LARGEST))
     model.graph.node[-1].output[0] = model.graph.output[0].name = "probabilities"
     arguments = {
         "resolution": SIDE,
@@ -248,6 +269,6 @@ def test_openvino_files_are_right_on_every_processor(made: str, tmp_path: Path) 
     if made == "now":
         assert save_ir(model.SerializeToString(), path, **arguments) == 0
         return
-    with pytest.raises(RuntimeError, match="all eight bits"):
+    with pytest.raises(RuntimeError, match="too large for processors without VNNI"):
         save_ir(model.SerializeToString(), path, **arguments)
     assert list(tmp_path.iterdir()) == []

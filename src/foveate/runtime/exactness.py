@@ -3,8 +3,8 @@
 The integer instructions of x86 before VNNI (AVX2, AVX-512) multiply an unsigned byte, an
 activation, by a signed one, a weight, and add two such products up in 16 bits: `vpmaddubsw` in the
 Intel 64 manual. A sum above 32,767 becomes 32,767, and the features are wrong without any error.
-So foveate's own networks have weights of seven bits, which cannot come to that; see `PAIRS_FIT`.
-Files made before it knew have weights of eight.
+So in foveate's own networks no two weights of an output channel can come to that; see `PAIR_FITS`.
+In files made before it knew they can.
 
 What a machine and a runtime do is not guessed from the names of instructions but tried: a small
 network with all of its weights at the extreme, whose every layer turns white into white.
@@ -23,8 +23,9 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from foveate.runtime.network import Network
 
-PAIRS_FIT = 64
-"""The largest weight with which two products fit 16 bits: 2 · 255 · 64 = 32,640, at most 32,767."""
+PAIR_FITS = 128
+"""The largest sum of two weights with which two products fit 16 bits: 128 · 255 = 32,640, at most
+32,767."""
 
 LARGEST = 127
 """The largest weight in eight bits."""
@@ -35,19 +36,36 @@ SIDE = 16
 WHITE = 255
 
 
-def largest_weight(onnx_bytes: bytes) -> int:
-    """The largest magnitude of a weight in eight-bit integers; 0 where there is none.
+def largest_pairs(rows: NDArray[Any]) -> NDArray[Any]:
+    """The largest magnitude (n,) of a sum of two weights of one sign in each row of (n, m)."""
+    two = min(2, rows.shape[1])
+    positive = -np.partition(-rows.clip(min=0), two - 1)[:, :two].sum(axis=1)
+    negative = -np.partition(rows.clip(max=0), two - 1)[:, :two].sum(axis=1)
+    found: NDArray[Any] = np.maximum(positive, negative)
+    return found
 
-    Unsigned weights, which foveate does not make, count as `LARGEST`: a runtime may shift them.
+
+def pairs_fit(onnx_bytes: bytes) -> bool:
+    """Whether no sum of two products can exceed 16 bits in a network in eight-bit integers.
+
+    Which weights are added up in pairs is each runtime's own choice, so any two of an output
+    channel of a convolution count, and elsewhere any two at all. Unsigned weights, which foveate
+    does not make, are taken not to fit: a runtime may shift them.
     """
-    largest = 0
-    for tensor in _constants(onnx.load_from_string(onnx_bytes).graph):
+    graph = onnx.load_from_string(onnx_bytes).graph
+    widened = {
+        node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"
+    }
+    kernels = {widened.get(node.input[1]) for node in graph.node if node.op_type == "Conv"}
+    for tensor in _constants(graph):
         if tensor.data_type == TensorProto.UINT8:
-            largest = max(largest, LARGEST)
-        elif tensor.data_type == TensorProto.INT8:
-            values = numpy_helper.to_array(tensor).astype(np.int16)  # the magnitude of -128
-            largest = max(largest, int(np.abs(values).max(initial=0)))
-    return largest
+            return False
+        if tensor.data_type == TensorProto.INT8:
+            values = numpy_helper.to_array(tensor).astype(np.int32)
+            rows = values.reshape(len(values) if tensor.name in kernels else 1, -1)
+            if largest_pairs(rows).max() > PAIR_FITS:
+                return False
+    return True
 
 
 def stays_white(network: Network) -> bool:

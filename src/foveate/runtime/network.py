@@ -13,9 +13,9 @@ from foveate.errors import ModelFileError
 from foveate.runtime.cores import usable_cores
 from foveate.runtime.exactness import (
     LARGEST,
-    PAIRS_FIT,
+    PAIR_FITS,
     SIDE,
-    largest_weight,
+    pairs_fit,
     stays_white,
     white_network,
 )
@@ -123,14 +123,14 @@ def _check_sums(network: Network, onnx_bytes: bytes, precision: Precision) -> No
     """
     if network.precision != "int8":
         return
-    wide = largest_weight(onnx_bytes) > PAIRS_FIT
-    if sums_are_exact(network.runtime, LARGEST if wide else PAIRS_FIT, precision):
+    fits = pairs_fit(onnx_bytes)
+    if sums_are_exact(network.runtime, PAIR_FITS // 2 if fits else LARGEST, precision):
         return
     advice = (
-        "Its weights have all eight bits, as foveate made them before it knew of this: make the "
-        "file again from its original with `foveate export --int8`, or use the original"
-        if wide
-        else "Use the original"
+        "Use the original"
+        if fits
+        else "Foveate made such files before it knew of this: make the file again from its "
+        "original with `foveate export --int8`, or use the original"
     )
     raise ModelFileError(
         f"{RUNTIMES[network.runtime]} computes this int8 network wrong on this processor, whose "
@@ -144,7 +144,7 @@ def sums_are_exact(runtime: str, weight: int, precision: Precision) -> bool:
 
     Args:
         runtime: "openvino" or "onnxruntime".
-        weight: the largest magnitude of a weight, `PAIRS_FIT` or `LARGEST`.
+        weight: the magnitude of all weights that are tried.
         precision: of what is not in int8.
     """
     return stays_white(_open(runtime, white_network(weight), SIDE, precision, workers=1))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.runtime.exactness import PAIRS_FIT, largest_weight
+from foveate.runtime.exactness import PAIR_FITS, pairs_fit
 from foveate.runtime.network import sums_are_exact
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.privacy import openvino_silenced
@@ -72,12 +72,12 @@ def _check_sums(onnx_bytes: bytes) -> None:
     Raises:
         RuntimeError: it does.
     """
-    if largest_weight(onnx_bytes) > PAIRS_FIT:
+    if not pairs_fit(onnx_bytes):
         raise RuntimeError(
-            "its int8 weights have all eight bits, and OpenVINO computes them wrong on processors "
-            "without VNNI; `foveate export --int8` makes them anew from the original"
+            "its int8 weights are too large for processors without VNNI, on which OpenVINO would "
+            "compute it wrong; `foveate export --int8` makes them anew from the original"
         )
-    if is_quantised(onnx_bytes) and not sums_are_exact("openvino", PAIRS_FIT, "float32"):
+    if is_quantised(onnx_bytes) and not sums_are_exact("openvino", PAIR_FITS // 2, "float32"):
         raise RuntimeError("OpenVINO computes int8 wrong on this processor")
 
 

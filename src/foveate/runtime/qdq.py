@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from foveate.runtime.bias import Means, correct_biases
+from foveate.runtime.rounding import Kernel, Means, round_kernels
 
 OPERATORS = (
     "Add",
@@ -95,18 +95,18 @@ def insert_pairs(
         model: as `widen` leaves it.
         ranges: from `calibrate`.
         left_out: names of the layers that stay in floating point.
-        means: from `bias.mean_inputs`; the biases are corrected by them.
+        means: from `rounding.mean_inputs`; the biases are corrected by them.
     """
     from onnxruntime.quantization import QDQQuantizer, QuantType
 
     original = onnx.ModelProto()
     original.CopyFrom(model)  # the quantiser changes what it is given
-    correct_biases(original, means or {}, left_out)
+    kernels = round_kernels(original, means or {}, left_out)
     quantiser = QDQQuantizer(
         original,
         per_channel=True,
-        # Weights from -64 to 64. With more, the sum of two products does not fit the 16 bits that
-        # x86 without VNNI has for it; see `exactness`.
+        # Other weights than kernels from -64 to 64. With more, the sum of two products does not
+        # fit the 16 bits that x86 without VNNI has for it; see `exactness`.
         reduce_range=True,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
@@ -116,7 +116,10 @@ def insert_pairs(
         op_types_to_quantize=list(OPERATORS),
         # An activation is left to the saturation of its output, but not where a layer that stays
         # in floating point reads it.
-        extra_options={"QDQKeepRemovableActivations": bool(left_out)},
+        extra_options={
+            "QDQKeepRemovableActivations": bool(left_out),
+            "TensorQuantOverrides": {name: _scales(kernel) for name, kernel in kernels.items()},
+        },
     )
     quantiser.quantize_model()
     quantiser.model.topological_sort()
@@ -126,6 +129,15 @@ def insert_pairs(
     onnx.checker.check_model(quantised, full_check=True)
     data: bytes = quantised.SerializeToString(deterministic=True)
     return data
+
+
+def _scales(kernel: Kernel) -> list[dict[str, Any]]:
+    """The scale of each output channel, as ONNX Runtime's quantiser takes it."""
+    channels: list[dict[str, Any]] = [
+        {"scale": scale, "zero_point": np.int8(0)} for scale in kernel.scale
+    ]
+    channels[0]["axis"] = 0
+    return channels
 
 
 def _read_floats(graph: onnx.GraphProto, layers: Sequence[str]) -> None:

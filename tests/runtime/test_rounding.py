@@ -1,4 +1,4 @@
-"""Biases that make up for rounded weights."""
+"""Kernels in bytes, and biases that make up for the rounding."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from foveate.runtime.bias import correct_biases, mean_inputs
+from foveate.runtime.exactness import LARGEST, PAIR_FITS, largest_pairs
 from foveate.runtime.onnxruntime import open_session
+from foveate.runtime.rounding import mean_inputs, round_kernel, round_kernels
 
 SIDE = 8
 
@@ -49,19 +50,6 @@ def two_layers(group: int, *, bias: bool) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def rounded(model: onnx.ModelProto, layer: str) -> onnx.ModelProto:
-    """The weights of one layer in seven bits, with a scale for each output channel."""
-    other = onnx.ModelProto()
-    other.CopyFrom(model)
-    for tensor in other.graph.initializer:
-        if tensor.name == f"{layer}/w":
-            values = numpy_helper.to_array(tensor)
-            scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 64
-            values = np.rint(values / scale) * scale
-            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
-    return other
-
-
 def mean_features(model: onnx.ModelProto) -> NDArray[np.float32]:
     """Over 30 images, in two batches of different size as the calibration has them."""
     session = open_session(model.SerializeToString())
@@ -79,21 +67,40 @@ def test_the_mean_is_kept(group: int, bias: bool) -> None:
     """The last layer sees the pixels' mean at each of its places nearly alike: they are noise."""
     model = two_layers(group, bias=bias)
     exact = mean_features(model)
-    off = np.abs(mean_features(rounded(model, "second")) - exact).max()
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    round_kernels(plain, {}, ["first"])
+    off = np.abs(mean_features(plain) - exact).max()
     means = mean_inputs(model, BATCHES)
     assert {name: values.shape for name, values in means.items()} == {"first": (3,), "second": (6,)}
     pixel_mean = np.concatenate(BATCHES).mean(axis=(0, 1, 2))
     np.testing.assert_allclose(means["first"], pixel_mean, rtol=1e-5)
-    correct_biases(model, means, ["first"])
+    round_kernels(model, means, ["first"])
     onnx.checker.check_model(model, full_check=True)
-    corrected = np.abs(mean_features(rounded(model, "second")) - exact).max()
+    corrected = np.abs(mean_features(model) - exact).max()
     assert corrected < 0.15 * off
 
 
 def test_layers_that_are_left_out_stay_as_they_are() -> None:
     model = two_layers(1, bias=True)
     before = model.SerializeToString()
-    correct_biases(model, mean_inputs(model, BATCHES), ["first", "second"])
+    assert round_kernels(model, mean_inputs(model, BATCHES), ["first", "second"]) == {}
     assert model.SerializeToString() == before
-    correct_biases(model, {}, [])
-    assert model.SerializeToString() == before
+
+
+def test_kernels_are_as_fine_as_sums_allow() -> None:
+    rng = np.random.default_rng(0)
+    weights = (rng.standard_t(3, (500, 4, 3, 3)) / 7).astype(np.float32)
+    weights[0] = 0
+    weights[1] = 0.3
+    kernel = round_kernel(weights)
+    rows = kernel.values.reshape(500, -1)
+    assert np.array_equal(rows, np.rint(rows))
+    assert np.abs(rows).max() <= LARGEST
+    assert largest_pairs(rows).max() <= PAIR_FITS
+    assert largest_pairs(rows)[2:].min() >= min(PAIR_FITS - 3, LARGEST)
+    assert np.abs(rows).max(axis=1)[2:].mean() > 70  # seven bits would be 64
+    assert not rows[0].any()
+    assert np.all(rows[1] == 64)
+    error = np.abs(kernel.weights - weights).reshape(500, -1)
+    assert np.all(error <= 0.5001 * kernel.scale[:, None])
