@@ -28,9 +28,15 @@ ROWS_PER_FILE = 256
 SECONDS_BETWEEN_WRITES = 3.0
 
 
+SUMS = 2
+"""Counts how int8 was computed: until foveate knew of it, wrong on processors without VNNI."""
+
+
 def feature_key(card: Card, resize: Resize, precision: str) -> str:
     """The folder name for features: everything that influences them is in it."""
     pack = card.pack_sha256[:12]
+    if precision == "int8":
+        precision = f"int8s{SUMS}"
     return f"{card.name}-{pack}-{resize.rule}{resize.resolution}-{precision}-d{DECODER}"
 
 

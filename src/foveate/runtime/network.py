@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,6 +11,14 @@ from numpy.typing import NDArray
 
 from foveate.errors import ModelFileError
 from foveate.runtime.cores import usable_cores
+from foveate.runtime.exactness import (
+    LARGEST,
+    PAIR_FITS,
+    SIDE,
+    pairs_fit,
+    stays_white,
+    white_network,
+)
 from foveate.runtime.untrusted import first_line
 
 Precision = Literal["auto", "bfloat16", "float32"]
@@ -72,11 +81,12 @@ def open_network(
 
     Raises:
         ImportError: the runtime that was asked for is not installed.
-        ModelFileError: the network is not one that foveate runs (`untrusted.read_graph`), or the
-            runtime that was asked for cannot run it.
+        ModelFileError: the network is not one that foveate runs (`untrusted.read_graph`), the
+            runtime that was asked for cannot run it, or it is in int8 and would be computed wrong
+            on this machine.
     """
     try:
-        return SafeNetwork(_open(onnx_bytes, resolution, precision, runtime, workers, batch))
+        return SafeNetwork(_choose(onnx_bytes, resolution, precision, runtime, workers, batch))
     except RuntimeError as error:
         raise ModelFileError(first_line(error)) from None
 
@@ -115,7 +125,7 @@ def _cannot_run(error: Exception) -> ModelFileError:
     return ModelFileError(f"This network cannot be run: {first_line(error)}.")
 
 
-def _open(
+def _choose(
     onnx_bytes: bytes,
     resolution: int,
     precision: Precision,
@@ -126,13 +136,68 @@ def _open(
     workers = workers or usable_cores()
     if runtime != "onnxruntime":
         try:
-            from foveate.runtime.openvino import OpenVinoNetwork
-
-            return OpenVinoNetwork(onnx_bytes, resolution, precision, workers, batch)
-        except (ImportError, RuntimeError) as error:
+            network = _open("openvino", onnx_bytes, resolution, precision, workers, batch)
+            _check_sums(network, onnx_bytes, precision)
+            return network
+        except (ImportError, RuntimeError, ModelFileError) as error:
             if runtime == "openvino":
                 raise
             logger.warning("OpenVINO cannot run this network, ONNX Runtime will: %s", error)
+    network = _open("onnxruntime", onnx_bytes, resolution, precision, workers, batch)
+    _check_sums(network, onnx_bytes, precision)
+    return network
+
+
+def _open(
+    runtime: str,
+    onnx_bytes: bytes,
+    resolution: int,
+    precision: Precision,
+    workers: int,
+    batch: int | None = None,
+) -> Network:
+    if runtime == "openvino":
+        from foveate.runtime.openvino import OpenVinoNetwork
+
+        return OpenVinoNetwork(onnx_bytes, resolution, precision, workers, batch)
     from foveate.runtime.onnxruntime import OnnxRuntimeNetwork
 
     return OnnxRuntimeNetwork(onnx_bytes, batch)
+
+
+RUNTIMES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+
+
+def _check_sums(network: Network, onnx_bytes: bytes, precision: Precision) -> None:
+    """Refuse a network in int8 whose sums come out wrong in this runtime on this machine.
+
+    Raises:
+        ModelFileError: they do.
+    """
+    if network.precision != "int8":
+        return
+    fits = pairs_fit(onnx_bytes)
+    if sums_are_exact(network.runtime, PAIR_FITS // 2 if fits else LARGEST, precision):
+        return
+    advice = (
+        "Use the original"
+        if fits
+        else "Foveate made such files before it knew of this: make the file again from its "
+        "original with `foveate export --int8`, or use the original"
+    )
+    raise ModelFileError(
+        f"{RUNTIMES[network.runtime]} computes this int8 network wrong on this processor, whose "
+        f"integer instructions lose part of large sums. {advice}."
+    )
+
+
+@cache
+def sums_are_exact(runtime: str, weight: int, precision: Precision) -> bool:
+    """Whether a runtime computes networks in int8 right on this machine; tried once a process.
+
+    Args:
+        runtime: "openvino" or "onnxruntime".
+        weight: the magnitude of all weights that are tried.
+        precision: of what is not in int8.
+    """
+    return stays_white(_open(runtime, white_network(weight), SIDE, precision, workers=1))

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.files import atomic_write
+from foveate.runtime.exactness import PAIR_FITS, pairs_fit
+from foveate.runtime.network import sums_are_exact
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.privacy import openvino_silenced
 from foveate.runtime.quantisation import is_quantised
@@ -54,6 +56,7 @@ def save_ir(
         OSError: the files cannot be written.
     """
     read_graph(onnx_bytes)
+    _check_sums(onnx_bytes)
     core = openvino.Core()
     model = core.read_model(onnx_bytes)
     model.reshape([-1, resolution, resolution, 3])
@@ -78,13 +81,28 @@ def save_ir(
     return difference
 
 
+def _check_sums(onnx_bytes: bytes) -> None:
+    """Refuse int8 that OpenVINO computes wrong, here or on another machine that reads the files.
+
+    Raises:
+        RuntimeError: it does.
+    """
+    if not pairs_fit(onnx_bytes):
+        raise RuntimeError(
+            "its int8 weights are too large for processors without VNNI, on which OpenVINO would "
+            "compute it wrong; `foveate export --int8` makes them anew from the original"
+        )
+    if is_quantised(onnx_bytes) and not sums_are_exact("openvino", PAIR_FITS // 2, "float32"):
+        raise RuntimeError("OpenVINO computes int8 wrong on this processor")
+
+
 def _largest_difference(
     core: openvino.Core, path: Path, onnx_bytes: bytes, pixels: NDArray[np.uint8]
 ) -> float:
     found = _probabilities(core, path, pixels)
     # In int8 the two runtimes round differently between the layers, and a probability may differ
-    # by several points. What OpenVINO makes of the ONNX file has been measured; the export must
-    # be that.
+    # by several points. What OpenVINO makes of the ONNX file has been measured, and its sums have
+    # been checked above; the export must be that.
     if is_quantised(onnx_bytes):
         exact = _probabilities(core, onnx_bytes, pixels)
     else:

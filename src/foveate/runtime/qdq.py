@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from foveate.runtime.rounding import Kernel, Means, round_kernels
 from foveate.runtime.untrusted import read_graph
 
 OPERATORS = (
@@ -86,22 +87,28 @@ def calibrate(model: onnx.ModelProto, batches: Iterable[NDArray[np.uint8]]) -> A
         return calibrator.compute_data()
 
 
-def insert_pairs(model: onnx.ModelProto, ranges: Any, left_out: Sequence[str]) -> bytes:
+def insert_pairs(
+    model: onnx.ModelProto, ranges: Any, left_out: Sequence[str], means: Means | None = None
+) -> bytes:
     """The ONNX file of a network with its layers in eight-bit integers.
 
     Args:
         model: as `widen` leaves it.
         ranges: from `calibrate`.
         left_out: names of the layers that stay in floating point.
+        means: from `rounding.mean_inputs`; the biases are corrected by them.
     """
     from onnxruntime.quantization import QDQQuantizer, QuantType
 
     original = onnx.ModelProto()
     original.CopyFrom(model)  # the quantiser changes what it is given
+    kernels = round_kernels(original, means or {}, left_out)
     quantiser = QDQQuantizer(
         original,
         per_channel=True,
-        reduce_range=False,
+        # Other weights than kernels from -64 to 64. With more, the sum of two products does not
+        # fit the 16 bits that x86 without VNNI has for it; see `exactness`.
+        reduce_range=True,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
         tensors_range=ranges,
@@ -110,7 +117,10 @@ def insert_pairs(model: onnx.ModelProto, ranges: Any, left_out: Sequence[str]) -
         op_types_to_quantize=list(OPERATORS),
         # An activation is left to the saturation of its output, but not where a layer that stays
         # in floating point reads it.
-        extra_options={"QDQKeepRemovableActivations": bool(left_out)},
+        extra_options={
+            "QDQKeepRemovableActivations": bool(left_out),
+            "TensorQuantOverrides": {name: _scales(kernel) for name, kernel in kernels.items()},
+        },
     )
     quantiser.quantize_model()
     quantiser.model.topological_sort()
@@ -120,6 +130,15 @@ def insert_pairs(model: onnx.ModelProto, ranges: Any, left_out: Sequence[str]) -
     onnx.checker.check_model(quantised, full_check=True)
     data: bytes = quantised.SerializeToString(deterministic=True)
     return data
+
+
+def _scales(kernel: Kernel) -> list[dict[str, Any]]:
+    """The scale of each output channel, as ONNX Runtime's quantiser takes it."""
+    channels: list[dict[str, Any]] = [
+        {"scale": scale, "zero_point": np.int8(0)} for scale in kernel.scale
+    ]
+    channels[0]["axis"] = 0
+    return channels
 
 
 def _read_floats(graph: onnx.GraphProto, layers: Sequence[str]) -> None:

@@ -6,22 +6,24 @@ calibration images bring about. The file says so by pairs of QuantizeLinear and 
 around the same operators (QDQ), which every ONNX runtime computes: OpenVINO and ONNX Runtime by
 the CPU's integer instructions, others in float32 with the same rounding.
 
-On EfficientNet-Lite0 other calibrations (a moving average, percentiles) and symmetric activations
-leave the same error of the features, 13 to 14 %; one scale for a whole kernel leaves 50 %, and
-to leave the ReLUs and additions out 44 %.
+Not every int8 network is right on every processor; ours are: see `exactness` and `rounding`. Error
+of EfficientNet-Lite0's features at 224 px, in OpenVINO and ONNX Runtime, calibrated on 100 training
+images of fashion_texture and of ucmerced, on 136 others: 8 % and 8 %. Without corrected biases it
+is 23 % and 20 %, with symmetric activations 9 % and 11 %; weights of seven bits with corrected
+biases leave 19 % and 14 %, without these 28 % and 25 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from foveate.runtime.qdq import LAYERS, calibrate, insert_pairs, widen
+from foveate.runtime.rounding import mean_inputs
 
 MOST_LEFT_OUT = 0.25
 """Share of the layers that may be left in floating point: with more, little is gained."""
@@ -67,7 +69,7 @@ def quantise(
 
     Args:
         onnx_bytes: `pixels` uint8 (N, H, W, 3) → `features` float32 (N, d).
-        batches: pixels of training images; gone through once, or twice.
+        batches: pixels of training images; gone through two or three times.
         judge: see `Judge`.
         enough: the share that `judge` has to find.
 
@@ -79,15 +81,20 @@ def quantise(
     if not layers:
         raise ValueError("this network has no layer that could be quantised")
     ranges = calibrate(model, batches)
-    tried = insert_pairs(model, ranges, ())
+    means = mean_inputs(model, batches)
+    tried = insert_pairs(model, ranges, (), means)
     best = Quantised(tried, len(layers), (), judge(tried))
     if best.agreement >= enough:
         return best
-    ranking = _most_sensitive_first(onnx_bytes, model, ranges, layers, next(iter(batches)))
+
+    def without(layer: str) -> bytes:
+        return insert_pairs(model, ranges, [layer], means)
+
+    ranking = _most_sensitive_first(onnx_bytes, without, layers, next(iter(batches)))
     number = 1
     while best.agreement < enough and number <= MOST_LEFT_OUT * len(layers):
         left_out = tuple(ranking[:number])
-        tried = insert_pairs(model, ranges, left_out)
+        tried = insert_pairs(model, ranges, left_out, means)
         best = max(
             best,
             Quantised(tried, len(layers), left_out, judge(tried)),
@@ -99,18 +106,14 @@ def quantise(
 
 def _most_sensitive_first(
     onnx_bytes: bytes,
-    model: onnx.ModelProto,
-    ranges: Any,
+    without: Callable[[str], bytes],
     layers: Sequence[str],
     pixels: NDArray[np.uint8],
 ) -> list[str]:
     """The layers, that one first without whose quantisation the features are the best."""
     exact = _features(onnx_bytes, pixels)
     error = {
-        layer: float(
-            np.linalg.norm(_features(insert_pairs(model, ranges, [layer]), pixels) - exact)
-        )
-        for layer in layers
+        layer: float(np.linalg.norm(_features(without(layer), pixels) - exact)) for layer in layers
     }
     return sorted(layers, key=error.__getitem__)
 
