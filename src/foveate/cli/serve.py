@@ -60,7 +60,7 @@ def serve(
         typer.Option(help="megapixels an image may have [default: 50]", show_default=False),
     ] = None,
     max_connections: Annotated[
-        int | None, typer.Option(help="connections at once [default: 1000]", show_default=False)
+        int | None, typer.Option(help="connections at once [default: 2000]", show_default=False)
     ] = None,
     max_client_connections: Annotated[
         int | None,

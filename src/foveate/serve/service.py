@@ -27,7 +27,7 @@ from foveate.serve.writer import Writer
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
 
-_PROMISED = 0.85
+_PROMISED = 0.75
 """Of the longest wait, what is promised by the mean speed: an image may take longer than the mean,
 and what is not in the workers, HTTP above all, takes its time, too."""
 

@@ -67,7 +67,7 @@ class ServerSettings(BaseModel):
     max_images: int = Field(32, ge=1, le=10_000)
     max_body: int = Field(32, ge=1, le=2048)
     max_pixels: int = Field(50, ge=1, le=1000)
-    max_connections: int = Field(1000, ge=1, le=1_000_000)
+    max_connections: int = Field(2000, ge=1, le=1_000_000)
     max_client_connections: int | None = Field(None, ge=1, le=1_000_000)
     probe_port: int | None = Field(None, ge=0, le=65_535)
     deadline: float = Field(10, gt=0, le=3600)
