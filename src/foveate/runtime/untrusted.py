@@ -178,7 +178,7 @@ def _check_node(node: onnx.NodeProto) -> None:
 def _check_tensors(tensors: Iterable[onnx.TensorProto]) -> None:
     """Every tensor has its numbers in itself, as many as its shape says."""
     for tensor in tensors:
-        name = tensor.name[:100]
+        name = tensor.name[:100] or "without a name"
         # External data would let a file name any other file of the machine as its weights.
         if tensor.external_data or tensor.data_location != TensorProto.DEFAULT:
             raise ModelFileError(
