@@ -131,7 +131,7 @@ def test_what_loses_too_much_is_refused(
         (["SOURCE", "--int8"], "--out"),
         (["SOURCE", "--out", "a.onnx"], "either `--int8` or `--openvino`"),
         (["SOURCE", "--int8", "--openvino", "--out", "a.onnx"], "either `--int8` or `--openvino`"),
-        (["SOURCE", "--int8", "--out", "MODEL"], "worth keeping"),
+        (["SOURCE", "--int8", "--out", "MODEL"], "is read by this very command"),
     ],
 )
 def test_what_is_missing_is_said(

@@ -20,7 +20,7 @@ from serve_support import Running, serving
 pytestmark = pytest.mark.slow
 
 IMAGE_STATUSES = {200, 413, 422}
-NONSENSE_STATUSES = IMAGE_STATUSES | {400, 404, 405, 408, 415, 431}
+NONSENSE_STATUSES = IMAGE_STATUSES | {400, 403, 404, 405, 408, 415, 431}
 CLOSED = 0
 """Instead of a status, where the server closed the connection without a response."""
 

@@ -130,11 +130,11 @@ def _read_ahead(source: BinaryIO) -> Iterator[Frame]:
     frames: queue.Queue[Frame | None] = queue.Queue(maxsize=1)
 
     def read() -> None:
-        while True:
-            frame = read_frame_blocking(source)
-            frames.put(frame)
-            if frame is None:
-                return
+        try:
+            while (frame := read_frame_blocking(source)) is not None:
+                frames.put(frame)
+        finally:
+            frames.put(None)
 
     threading.Thread(target=read, name="reader", daemon=True).start()
     while (frame := frames.get()) is not None:
