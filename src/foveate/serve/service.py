@@ -27,9 +27,13 @@ from foveate.serve.writer import Writer
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
 
-_PROMISED = 0.75
+_PROMISED = 0.85
 """Of the longest wait, what is promised by the mean speed: an image may take longer than the mean,
 and what is not in the workers, HTTP above all, takes its time, too."""
+
+_BEGUN = 0.85
+"""Of the longest wait, after which a worker does not begin with an image any more: it would still
+have to be worked on, behind the batch before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +244,7 @@ class Service:
         if self._too_long(ahead, len(uploads)):
             raise self._full()
         # Where nobody waits, a request of many images may take longer than one may wait.
-        latest = now + self.settings.max_wait if ahead else until
+        latest = now + _BEGUN * self.settings.max_wait if ahead else until
         jobs = [Job(name, upload.data, now, loop.create_future(), latest) for upload in uploads]
         try:
             self._line.put(jobs)
