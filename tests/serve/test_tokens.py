@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import httpx
@@ -83,6 +84,14 @@ def test_tokens_that_no_header_carries(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokens"
     path.write_bytes(content)
     with pytest.raises(SettingsError):
+        Tokens(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    # Read again while the server runs, it would wait until somebody writes.
+    path = tmp_path / "tokens"
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match="a pipe, not a file"):
         Tokens(path)
 
 

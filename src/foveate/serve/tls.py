@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from pathlib import Path
 
 from foveate.errors import SettingsError
+from foveate.files import read_whole
 from foveate.serve.models import Fingerprint, fingerprint
+
+_MAX_BYTES = 1 << 20
 
 
 class Certificate:
@@ -49,7 +53,10 @@ class Certificate:
         chain, key = self._files
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            context.load_cert_chain(chain, key)
+            texts = [read_whole(str(path), _MAX_BYTES) for path in self._files]  # never a pipe
+            if b"ENCRYPTED" in texts[1]:
+                raise OSError(errno.EINVAL, "the key is locked with a password; unlock it")
+            context.load_cert_chain(chain, key, password="")  # which the terminal is not asked for
         except OSError as error:  # of which an SSLError is one
             raise SettingsError(
                 f"The certificate ‘{chain}’ with the key ‘{key}’ cannot be used: "

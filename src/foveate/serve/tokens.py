@@ -10,12 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from foveate.errors import SettingsError
+from foveate.files import read_whole
 from foveate.serve.models import Fingerprint, fingerprint
 
 VARIABLE = "FOVEATE_TOKENS"
 SCOPES = ("predict", "metrics", "admin")
 """What a token may be for: classifiers and their answers; `/metrics`; `/admin/…`."""
 
+_MAX_BYTES = 1 << 20
 _OF_BARE = frozenset({"predict", "metrics"})
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _NAMED = re.compile(r"([A-Za-z0-9_.-]{1,64}):([a-z]+(?:\+[a-z]+)*):(.+)")
@@ -103,7 +105,7 @@ class Tokens:
 def _read_file(path: Path) -> dict[str, str]:
     """The tokens of a file, by the lines where they stand."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_whole(str(path), _MAX_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text"
         raise SettingsError(f"The tokens in ‘{path}’ cannot be read: {reason}.") from None
