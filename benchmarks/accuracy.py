@@ -19,14 +19,14 @@ from PIL import Image, ImageOps
 from sklearn.model_selection import train_test_split
 
 from benchmarks.common import DATA, Bar, Result
-from foveate import pipeline
 from foveate.backbones import find_backbone
 from foveate.catalog import find_duplicates, split_by_image
 from foveate.heads import fit_head
 from foveate.image import Resize
-from foveate.preparation import Prepared
 from foveate.runtime import open_network
 from foveate.settings import Settings
+from foveate.workflow import pipeline
+from foveate.workflow.preparation import Prepared
 
 SETS = (
     # folder, resolution, splits, promise in per cent

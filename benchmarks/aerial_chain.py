@@ -29,11 +29,11 @@ from benchmarks.aerial_rasters import (
     make_mosaic,
 )
 from benchmarks.common import Bar, Result, foveate, scratch
-from foveate import pipeline
 from foveate.aerial.address import parse_address
 from foveate.aerial.raster import read_tile
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
+from foveate.workflow import pipeline
 
 SPLITS = 5
 CHECKED = 300

@@ -17,10 +17,10 @@ import numpy as np
 from safetensors.torch import save_file
 
 from benchmarks.common import DATA, ROOT, Bar, Result, foveate, median, run, scratch
-from foveate import pipeline
 from foveate.backbones import find_backbone
 from foveate.backbones.network import load_pretrained
 from foveate.settings import Settings
+from foveate.workflow import pipeline
 
 SOURCE = DATA / "fashion_texture"
 RESOLUTION, EPOCHS, MINIBATCH, SPLITS = 224, 5, 16, 5

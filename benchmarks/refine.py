@@ -14,10 +14,10 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.common import DATA, Bar, Result, scratch
-from foveate import pipeline
 from foveate.backbones.add import add_backbone
 from foveate.evaluation import Comparison, compare_paired
 from foveate.settings import Settings
+from foveate.workflow import pipeline
 
 SPLITS = 5
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.common import DATA, Bar, Result, foveate, scratch
-from foveate import pipeline
 from foveate.settings import Settings
 from foveate.tuning.candidates import HEADS
+from foveate.workflow import pipeline
 
 SOURCE = DATA / "fashion_texture"
 SEEDS = range(3)

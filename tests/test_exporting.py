@@ -20,8 +20,8 @@ from foveate.evaluation import compare_paired
 from foveate.exporting import Int8Export, export_int8, export_openvino, int8
 from foveate.exporting.calibration import calibration_rows
 from foveate.model_file import METADATA_KEY, read_model
-from foveate.pipeline import evaluate
 from foveate.runtime.rate import measure_rates
+from foveate.workflow.pipeline import evaluate
 
 pytestmark = pytest.mark.slow
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate import pipeline
 from foveate.classifier import Classifier, load_classifier
 from foveate.evaluation import Evaluation, ReportDetails, write_report
 from foveate.history import RecordedRun, find_place, list_runs, recording
-from foveate.outcomes import evaluation_outcome, training_outcome, tuning_outcome
 from foveate.predictions import Predictions
-from foveate.results import evaluation_report, training_json, training_report
 from foveate.settings import make_settings
+from foveate.workflow import pipeline
+from foveate.workflow.outcomes import evaluation_outcome, training_outcome, tuning_outcome
+from foveate.workflow.results import evaluation_report, training_json, training_report
 
 if TYPE_CHECKING:
     from foveate.tuning import Tuning

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from foveate.backbones import Backbone, Card
 from foveate.catalog import Workspace
 from foveate.files import digest
-from foveate.preparation import Progress, Stopwatch
 from foveate.settings import Settings
+from foveate.workflow.preparation import Progress, Stopwatch
 
 if TYPE_CHECKING:
     from foveate.backbones.network import PretrainedNetwork

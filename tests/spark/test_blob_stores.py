@@ -11,13 +11,14 @@ import pytest
 
 import foveate as fv
 from conftest import draw_folder
-from foveate import files, pipeline
+from foveate import files
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
 from foveate.spark import bulk
 from foveate.spark.engine import SparkEngine
 from foveate.spark.probe import check_target
 from foveate.targets import is_secret
+from foveate.workflow import pipeline
 
 if TYPE_CHECKING:
     from cluster import Cluster

@@ -19,12 +19,12 @@ from cluster import Cluster
 
 import foveate as fv
 from conftest import LABELS, draw_folder
-from foveate import pipeline
 from foveate.classifier import Classifier
 from foveate.errors import ClusterError, SettingsError, SourceError
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
 from foveate.spark import bulk, plan
+from foveate.workflow import pipeline
 
 pytestmark = pytest.mark.slow
 

@@ -12,12 +12,12 @@ from cluster import Cluster
 from rasters import noise, write_raster
 
 import foveate as fv
-from foveate import pipeline
 from foveate.aerial.cutting import Cut, cut
 from foveate.aerial.mapping import map_tiles
 from foveate.aerial.placed import read_placed
 from foveate.errors import ClusterError, SettingsError
 from foveate.spark import bulk
+from foveate.workflow import pipeline
 
 pytestmark = pytest.mark.slow
 

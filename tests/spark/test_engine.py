@@ -12,11 +12,11 @@ from pyspark.sql import SparkSession
 
 import foveate as fv
 from conftest import LABELS, draw_folder
-from foveate import pipeline
 from foveate.classifier import load_classifier
 from foveate.cli import run
 from foveate.settings import Settings
 from foveate.spark.engine import SparkEngine
+from foveate.workflow import pipeline
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from foveate.backbones import find_backbone
-from foveate.preparation import Stopwatch, labelled_source
 from foveate.settings import Settings
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.judgement import Judgement
 from foveate.tuning.search import Tried
 from foveate.tuning.training_set import TrainingSet, read_training_set
+from foveate.workflow.preparation import Stopwatch, labelled_source
 
 MakeTried = Callable[..., Tried]
 AddBackbone = Callable[..., None]

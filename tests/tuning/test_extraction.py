@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from conftest import draw_folder, draw_pattern
-from foveate import pipeline
 from foveate.errors import SourceError
-from foveate.preparation import Stopwatch, labelled_source
 from foveate.settings import Settings
 from foveate.tuning.extraction import Extraction
 from foveate.tuning.training_set import TrainingSet, read_training_set
+from foveate.workflow import pipeline
+from foveate.workflow.preparation import Stopwatch, labelled_source
 
 
 def quiet(done: int, total: int) -> None:

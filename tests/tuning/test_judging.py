@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveate import pipeline
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget, OutOfTime
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.judging import Judge
 from foveate.tuning.memory import Memory
 from foveate.tuning.training_set import TrainingSet
+from foveate.workflow import pipeline
 
 SVM = Candidate("efficientnet-lite0", 64, "svm")
 FOREST = Candidate("efficientnet-lite0", 64, "forest")

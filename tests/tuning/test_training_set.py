@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from conftest import draw_folder
-from foveate import pipeline
 from foveate.errors import TooFewImages
-from foveate.preparation import Stopwatch, labelled_source
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet, read_training_set
+from foveate.workflow import pipeline
+from foveate.workflow.preparation import Stopwatch, labelled_source
 
 
 def read(source: Path, settings: Settings) -> TrainingSet:

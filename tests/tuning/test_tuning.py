@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import draw_folder
-from foveate import pipeline
 from foveate.errors import SettingsError, TooFewImages
 from foveate.settings import Settings, make_settings
 from foveate.tuning import Tried, Tuning, tune
 from foveate.tuning.choice import choose
+from foveate.workflow import pipeline
 
 CHEAP = ("svm", "logistic")
 

@@ -24,10 +24,10 @@ from foveate.files import is_url
 from foveate.outputs import TABLE, Output, check_folder, check_outputs, is_same_file
 
 if TYPE_CHECKING:
-    from foveate.pipeline import Scoring
-    from foveate.preparation import Prepared
     from foveate.spark.bulk import Bulk
     from foveate.targets import Target
+    from foveate.workflow.pipeline import Scoring
+    from foveate.workflow.preparation import Prepared
 
 
 def score(
@@ -51,12 +51,12 @@ def score(
     _debug: options.Debug = False,
 ) -> None:
     """Predict every image of SOURCE into a table."""
-    from foveate import pipeline
     from foveate.classifier import load_classifier
     from foveate.history import find_place, recording
-    from foveate.outcomes import bulk_score_outcome, score_outcome
     from foveate.predictions import write_predictions
     from foveate.settings import make_settings
+    from foveate.workflow import pipeline
+    from foveate.workflow.outcomes import bulk_score_outcome, score_outcome
 
     project = find_project(source)
     settings = make_settings(project, assignments or (), {"workers": workers, "seed": seed})
@@ -113,9 +113,9 @@ def featurize(
     _debug: options.Debug = False,
 ) -> None:
     """Write the features of every image of SOURCE."""
-    from foveate import pipeline
     from foveate.errors import SettingsError
     from foveate.settings import make_settings
+    from foveate.workflow import pipeline
 
     project = find_project(source)
     flags = {"backbone": backbone, "resolution": resolution, "workers": workers, "seed": seed}
@@ -164,7 +164,7 @@ def _check_out(
 
 
 def _show_scored(scoring: Scoring, out: str, *, as_json: bool, quiet: bool) -> None:
-    from foveate.results import rate_json
+    from foveate.workflow.results import rate_json
 
     if as_json:
         print_json(rate_json(scoring.prepared, scoring.seconds, Path(out)))
@@ -177,7 +177,7 @@ def _show_scored(scoring: Scoring, out: str, *, as_json: bool, quiet: bool) -> N
 
 
 def _show_scored_there(bulk: Bulk, out: str, *, as_json: bool, quiet: bool) -> None:
-    from foveate.results import bulk_json
+    from foveate.workflow.results import bulk_json
 
     if as_json:
         print_json(bulk_json(bulk))
@@ -190,7 +190,7 @@ def _show_scored_there(bulk: Bulk, out: str, *, as_json: bool, quiet: bool) -> N
 def _show_featurized(
     prepared: Prepared, seconds: dict[str, float], out: str, *, as_json: bool, quiet: bool
 ) -> None:
-    from foveate.results import rate_json
+    from foveate.workflow.results import rate_json
 
     if as_json:
         print_json(rate_json(prepared, seconds, Path(out)))
@@ -202,8 +202,8 @@ def _show_featurized(
 
 
 def _show_featurized_there(bulk: Bulk, out: str, *, as_json: bool, quiet: bool) -> None:
-    from foveate.results import bulk_json
     from foveate.spark.merge import refused_beside
+    from foveate.workflow.results import bulk_json
 
     if as_json:
         print_json(bulk_json(bulk))

@@ -34,9 +34,9 @@ def check(
     _debug: options.Debug = False,
 ) -> None:
     """Say what is wrong with the images: refused, tiny, copies, contradictory labels."""
-    from foveate import pipeline
     from foveate.catalog import TINY, find_problems
     from foveate.settings import make_settings
+    from foveate.workflow import pipeline
 
     settings = make_settings(find_project(source), assignments or (), {"workers": workers})
     with ProgressBar(quiet=quiet) as progress:
@@ -80,9 +80,9 @@ def split(
     _debug: options.Debug = False,
 ) -> None:
     """Show the split that `foveate train` would make; copies never straddle it."""
-    from foveate import pipeline
     from foveate.files import write_bytes
     from foveate.settings import make_settings
+    from foveate.workflow import pipeline
 
     flags = {
         "split": by,

@@ -37,14 +37,14 @@ def evaluate(
     _debug: options.Debug = False,
 ) -> None:
     """Evaluate MODEL on the labelled images of SOURCE that it was not trained on."""
-    from foveate import pipeline
     from foveate.classifier import load_classifier
     from foveate.evaluation import write_report
     from foveate.history import find_place, recording
-    from foveate.outcomes import evaluation_outcome
     from foveate.predictions import write_predictions
-    from foveate.results import evaluation_json, evaluation_report
     from foveate.settings import make_settings
+    from foveate.workflow import pipeline
+    from foveate.workflow.outcomes import evaluation_outcome
+    from foveate.workflow.results import evaluation_json, evaluation_report
 
     project = find_project(source)
     settings = make_settings(project, assignments or (), {"workers": workers})

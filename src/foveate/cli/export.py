@@ -152,7 +152,7 @@ def _some_pixels(
     from foveate.catalog import read_file, read_source
     from foveate.errors import ImageRefused
     from foveate.image import open_image
-    from foveate.preparation import limits_of
+    from foveate.workflow.preparation import limits_of
 
     found = []
     for entry in read_source(source).limited(COMPARED).entries:

@@ -27,11 +27,11 @@ def demo(
     """The whole story on generated images: draw, train, evaluate, report."""
     from dataclasses import replace
 
-    from foveate import pipeline
     from foveate.demo import COUNT, draw_garments
     from foveate.evaluation import write_report
-    from foveate.results import training_json, training_report
     from foveate.settings import Settings
+    from foveate.workflow import pipeline
+    from foveate.workflow.results import training_json, training_report
 
     images, model, report = out / "images", out / "model.onnx", out / "model.html"
     check_folder(images)

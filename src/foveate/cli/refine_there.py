@@ -21,8 +21,8 @@ from foveate.finetune.position import is_helper
 from foveate.spark.refining import OURS
 
 if TYPE_CHECKING:
-    from foveate.preparation import Progress
     from foveate.spark.readiness import Job
+    from foveate.workflow.preparation import Progress
 
 MOST_BYTES = 128 * 2**20
 """That come back through Spark, whose driver takes 1 GB of results; more go by the storage."""
@@ -122,12 +122,12 @@ def _cache(job: Job) -> Iterator[None]:
 
 
 def _refine(job: Job, progress: Progress) -> Made:
-    from foveate import pipeline
     from foveate.history.facts import facts
     from foveate.history.handover import pack_outcome
-    from foveate.outcomes import training_outcome
-    from foveate.results import training_json, training_notes, training_report
     from foveate.settings import Settings
+    from foveate.workflow import pipeline
+    from foveate.workflow.outcomes import training_outcome
+    from foveate.workflow.results import training_json, training_notes, training_report
 
     settings = Settings.model_validate_json(job.settings)
     # Spark gave this process so many cores; the others are somebody else's.

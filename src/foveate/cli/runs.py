@@ -12,9 +12,9 @@ from foveate.cli import options
 from foveate.cli.console import percent, print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from foveate.comparing import RunComparison
     from foveate.evaluation.paired import LabelDifference
     from foveate.history import Place, RecordedRun
+    from foveate.workflow.comparing import RunComparison
 
 app = typer.Typer(no_args_is_help=True, help="What was tried and what came out.")
 
@@ -145,10 +145,10 @@ def compare(
     _debug: options.Debug = False,
 ) -> None:
     """Say which RUN is better, and whether that is more than luck."""
-    from foveate.comparing import compare_runs
     from foveate.evaluation.comparison_report import write_comparison
     from foveate.history import find_run
     from foveate.outputs import PAGE, Output, check_outputs
+    from foveate.workflow.comparing import compare_runs
 
     check_outputs([Output("the report", report, PAGE)])
     place, recorded = _runs(project, quiet=quiet)

@@ -17,10 +17,10 @@ from foveate.files import join, use_storage_options
 
 if TYPE_CHECKING:
     from foveate.evaluation import Evaluation
-    from foveate.pipeline import Training
-    from foveate.preparation import Prepared
     from foveate.refinement import Refinement
     from foveate.targets import Target
+    from foveate.workflow.pipeline import Training
+    from foveate.workflow.preparation import Prepared
 
 MOST_NAMED = 5
 """Refused images named on the terminal; the report and `foveate check` name all."""
@@ -131,7 +131,7 @@ def ending_on_sigterm() -> Iterator[threading.Event]:
 
 def print_training(training: Training, model: Path | str, report: Path | str) -> None:
     """The table and the few lines after it."""
-    from foveate.results import placed_sentence
+    from foveate.workflow.results import placed_sentence
 
     settings = training.settings
     print_evaluation(training.evaluation)

@@ -28,11 +28,11 @@ from foveate.finetune.position import is_helper, is_one_of_many
 from foveate.outputs import MODEL, PAGE, Output, check_outputs
 
 if TYPE_CHECKING:
-    from foveate.engine import Engine
     from foveate.history import Outcome
     from foveate.settings import Settings
     from foveate.targets import Target
-    from foveate.training import Training
+    from foveate.workflow.engine import Engine
+    from foveate.workflow.training import Training
 
 
 def train(
@@ -187,8 +187,8 @@ def _refine_there(task: _Task, target: Target, name: str) -> None:
 
 def _train_here(task: _Task, cluster: Target | None, flags: dict[str, str]) -> None:
     """Train on this machine, or features on a cluster and the rest here; in each process."""
-    from foveate import pipeline
     from foveate.history import find_place, recording
+    from foveate.workflow import pipeline
 
     settings = task.settings
     place = None if is_helper() else find_place(task.project, settings.tracking)
@@ -227,8 +227,8 @@ class _Written:
 def _write(task: _Task, training: Training) -> _Written:
     """Write the classifier and its report."""
     from foveate.evaluation import write_report
-    from foveate.outcomes import training_outcome
-    from foveate.results import training_report
+    from foveate.workflow.outcomes import training_outcome
+    from foveate.workflow.results import training_report
 
     project = None if task.url else task.project
     model, page = result_paths(training.name, task.model, task.report, project)
@@ -249,7 +249,7 @@ def _write(task: _Task, training: Training) -> _Written:
 
 def _show(task: _Task, training: Training, written: _Written) -> None:
     """Print the table or the JSON object, and what to know before trusting the numbers."""
-    from foveate.results import training_json, training_notes
+    from foveate.workflow.results import training_json, training_notes
 
     if task.as_json:
         places = {"model": written.model, "report": written.report}
@@ -265,7 +265,7 @@ def _show(task: _Task, training: Training, written: _Written) -> None:
 def _engine(cluster: Target | None) -> Iterator[Engine]:
     """What computes features and fits heads."""
     if cluster is None:
-        from foveate.engine import HERE
+        from foveate.workflow.engine import HERE
 
         yield HERE
     else:

@@ -60,9 +60,9 @@ def tune(
 ) -> None:
     """Try backbones, resolutions and heads on SOURCE: accuracy against images/s."""
     from foveate.history import find_place, recording
-    from foveate.outcomes import tuning_outcome
     from foveate.settings import make_settings
     from foveate.tuning import tune as search
+    from foveate.workflow.outcomes import tuning_outcome
 
     project = find_project(source)
     settings = make_settings(

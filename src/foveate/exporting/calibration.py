@@ -13,10 +13,10 @@ from foveate.catalog import ImageRow, read_file
 from foveate.classifier import Classifier
 from foveate.errors import ImageRefused, ModelFileError, SourceError
 from foveate.image import Limits, Resize, open_image
-from foveate.preparation import Prepared, Progress, limits_of
 from foveate.runtime import Network, open_network
 from foveate.runtime.quantisation import Quantised, quantise
 from foveate.settings import Settings
+from foveate.workflow.preparation import Prepared, Progress, limits_of
 
 BATCH = 8
 

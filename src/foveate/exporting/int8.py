@@ -12,11 +12,11 @@ from foveate.evaluation import compare_paired
 from foveate.exporting.calibration import calibration_rows, open_backbone, quantise_on
 from foveate.exporting.measured import Int8Export, Measured
 from foveate.model_file import Quantisation, replace_backbone
-from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
 from foveate.runtime.quantisation import Quantised, is_quantised
 from foveate.runtime.rate import measure_rates
-from foveate.scoring import predict_rows, score, unseen
 from foveate.settings import Settings
+from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
+from foveate.workflow.scoring import predict_rows, score, unseen
 
 CALIBRATION_IMAGES = 300
 """Measured on EfficientNet-Lite0: 50 and 200 images leave the same error of the features."""

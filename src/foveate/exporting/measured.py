@@ -8,7 +8,7 @@ from foveate.classifier import Classifier
 from foveate.errors import NotWorthIt
 from foveate.evaluation import Comparison, Estimate
 from foveate.model_file import Quantisation
-from foveate.preparation import Prepared
+from foveate.workflow.preparation import Prepared
 
 MOST_LOST = 0.01
 """Accuracy that int8 may cost, as a share of the test images."""

@@ -14,8 +14,8 @@ from foveate.catalog import ImageRow
 from foveate.finetune.plan import hold_out
 from foveate.finetune.samples import Pixels, Samples, decode_once
 from foveate.image import Resize
-from foveate.preparation import Progress, limits_of
 from foveate.settings import Settings
+from foveate.workflow.preparation import Progress, limits_of
 
 MOST_PIXELS = 16 * 10**9
 """Bytes of decoded images kept on disk, at most; of more, each is decoded anew."""

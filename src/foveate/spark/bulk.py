@@ -17,13 +17,13 @@ from foveate.classifier import Classifier
 from foveate.errors import SettingsError
 from foveate.files import absolute, digest, remove, use_storage_options
 from foveate.image import Resize
-from foveate.preparation import Progress, Stopwatch, limits_of
 from foveate.settings import Settings
 from foveate.spark.job import Finished, run_job
 from foveate.spark.merge import merge_parts
 from foveate.spark.session import open_session
 from foveate.spark.worker import NAMED, Job, Kind
 from foveate.targets import Target
+from foveate.workflow.preparation import Progress, Stopwatch, limits_of
 
 FILE_SUFFIXES = {"score": (".parquet", ".csv"), "featurize": (".parquet",)}
 PARTS = ".parts"

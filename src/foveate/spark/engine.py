@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from foveate import files
 from foveate.catalog import Catalog, Entry, Facts, FactStore, ImageRow, Source, open_workspace
 from foveate.features import Rate
-from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, limits_of
 from foveate.settings import Settings
 from foveate.spark.job import READERS, Finished, run_job
 from foveate.spark.parts import FeatureParts, read_facts
@@ -28,6 +27,7 @@ from foveate.spark.plan import read_plan
 from foveate.spark.session import open_session
 from foveate.spark.worker import Job
 from foveate.targets import Target
+from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, limits_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -15,9 +15,9 @@ from foveate.catalog import FactStore, ImageRow
 from foveate.errors import SourceError
 from foveate.features import FeatureCache, Featurizer, Rate, featurize
 from foveate.image import Resize
-from foveate.preparation import Extractor, limits_of, open_featurizer
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet
+from foveate.workflow.preparation import Extractor, limits_of, open_featurizer
 
 MEASURED = 64
 """Images that speed is measured on, or two batches a thread where that is more."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.engine import fit_rows
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet
+from foveate.workflow.engine import fit_rows
 
 if TYPE_CHECKING:
     from foveate.heads import Head, HeadKind

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.preparation import Progress
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget
 from foveate.tuning.candidates import Candidate
@@ -20,6 +19,7 @@ from foveate.tuning.judgement import Judgement
 from foveate.tuning.memory import Memory
 from foveate.tuning.subsets import part
 from foveate.tuning.training_set import TrainingSet
+from foveate.workflow.preparation import Progress
 
 # What comes in the end: to compute the features of the test images, with a margin; to load the
 # network and write the classifier, in seconds; to fit the head; and two folds of a learning curve.

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.preparation import Progress
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget, OutOfTime
 from foveate.tuning.candidates import Candidate
@@ -22,6 +21,7 @@ from foveate.tuning.fitting import fit_part
 from foveate.tuning.memory import Memory
 from foveate.tuning.subsets import nested_ranks, part
 from foveate.tuning.training_set import TrainingSet
+from foveate.workflow.preparation import Progress
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the images that are not held out."""

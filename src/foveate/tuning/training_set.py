@@ -15,9 +15,9 @@ from foveate import __version__
 from foveate.catalog import ImageRow, Source, Workspace, groups_of
 from foveate.errors import TooFewImages
 from foveate.files import digest
-from foveate.preparation import Progress, Stopwatch, prepare, split_catalog
 from foveate.settings import Settings
 from foveate.tuning.subsets import nested_ranks
+from foveate.workflow.preparation import Progress, Stopwatch, prepare, split_catalog
 
 # What a cross-validated accuracy depends on, beside the candidate and the images.
 _JUDGED_BY = ("c", "class_weight", "folds", "trees", "seed", "resize", "precision", "runtime")

@@ -11,10 +11,7 @@ import numpy as np
 
 from foveate.errors import SettingsError
 from foveate.evaluation import Evaluation
-from foveate.preparation import Progress, Stopwatch, labelled_source
-from foveate.results import train_command
 from foveate.settings import Settings
-from foveate.training import Training, train
 from foveate.tuning.budget import Budget, OutOfTime
 from foveate.tuning.candidates import Candidate, Space
 from foveate.tuning.choice import choose, finished
@@ -27,6 +24,9 @@ from foveate.tuning.power_law import Continuation, continue_curve
 from foveate.tuning.search import Tried, search
 from foveate.tuning.subsets import shares_of
 from foveate.tuning.training_set import TrainingSet, read_training_set
+from foveate.workflow.preparation import Progress, Stopwatch, labelled_source
+from foveate.workflow.results import train_command
+from foveate.workflow.training import Training, train
 
 MINUTES = 10.0
 """What a search may take, unless told otherwise."""

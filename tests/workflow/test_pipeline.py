@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from conftest import draw_folder
-from foveate import pipeline
 from foveate.errors import SourceError, TooFewImages
 from foveate.settings import Settings
+from foveate.workflow import pipeline
 
 SMALL = Settings(resolution=64)
 

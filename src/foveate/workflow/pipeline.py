@@ -10,7 +10,8 @@ from pathlib import Path
 from foveate.backbones import find_backbone
 from foveate.catalog import Duplicates, Split, find_duplicates, read_source, read_test_list
 from foveate.image import Resize
-from foveate.preparation import (
+from foveate.settings import Settings
+from foveate.workflow.preparation import (
     Extractor,
     Prepared,
     Progress,
@@ -19,9 +20,8 @@ from foveate.preparation import (
     prepare,
     split_catalog,
 )
-from foveate.scoring import Scoring, evaluate, score
-from foveate.settings import Settings
-from foveate.training import Training, train
+from foveate.workflow.scoring import Scoring, evaluate, score
+from foveate.workflow.training import Training, train
 
 __all__ = [
     "Scoring",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from foveate.errors import SourceError
-from foveate.pipeline import featurize, inspect
 from foveate.settings import Settings
+from foveate.workflow.pipeline import featurize, inspect
 
 
 def refuse_writing(monkeypatch: pytest.MonkeyPatch, code: int) -> None:

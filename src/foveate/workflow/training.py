@@ -13,7 +13,6 @@ from foveate import __version__
 from foveate.backbones import find_backbone, need_torch
 from foveate.catalog import Blocks, Duplicates, ImageRow, Source, Split
 from foveate.classifier import Classifier
-from foveate.engine import HERE, Engine, fit_rows
 from foveate.evaluation import Estimate, Evaluation, clustered, wilson
 from foveate.evaluation import evaluate as evaluate_predictions
 from foveate.finetune.gather import TrainingRows
@@ -21,11 +20,18 @@ from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
 from foveate.predictions import Predictions
-from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, labelled_source
 from foveate.refinement import Refinement, after_the_first, refine_backbone
-from foveate.scoring import predict_rows
 from foveate.settings import Settings
-from foveate.training_data import Means, TrainingData, prepare_data, settle, with_refined_features
+from foveate.workflow.engine import HERE, Engine, fit_rows
+from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, labelled_source
+from foveate.workflow.scoring import predict_rows
+from foveate.workflow.training_data import (
+    Means,
+    TrainingData,
+    prepare_data,
+    settle,
+    with_refined_features,
+)
 
 if TYPE_CHECKING:
     from foveate.heads import Head

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from conftest import draw_folder
-from foveate import pipeline
 from foveate.cli import run
-from foveate.results import train_command, training_json, training_notes, training_report
 from foveate.settings import Settings, make_settings
+from foveate.workflow import pipeline
+from foveate.workflow.results import train_command, training_json, training_notes, training_report
 
 
 def test_the_command_in_the_report_trains_the_same(patterns: Path, tmp_path: Path) -> None:

@@ -16,16 +16,16 @@ from foveate.evaluation import Estimate, Evaluation, ReportDetails, figures, wri
 from foveate.evaluation.figure_page import figure_page
 from foveate.files import absolute, digest, write_bytes
 from foveate.history import Outcome
-from foveate.pipeline import Scoring, Training
 from foveate.predictions import Predictions, write_predictions
-from foveate.results import (
+from foveate.settings import Settings
+from foveate.workflow.pipeline import Scoring, Training
+from foveate.workflow.results import (
     bulk_json,
     evaluation_json,
     rate_json,
     training_json,
     training_report,
 )
-from foveate.settings import Settings
 
 if TYPE_CHECKING:
     from foveate.classifier import Classifier

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.catalog import ImageRow, Source
-from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
 from foveate.settings import Settings
+from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
 
 if TYPE_CHECKING:
     from foveate.heads import Head, HeadKind

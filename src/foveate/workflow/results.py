@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from foveate.evaluation import Estimate, LearningPoint, ReportDetails, advice, compare_paired
 from foveate.evaluation.svg import percent
-from foveate.pipeline import Scoring, Training
-from foveate.preparation import Prepared
 from foveate.settings import Settings
+from foveate.workflow.pipeline import Scoring, Training
+from foveate.workflow.preparation import Prepared
 
 if TYPE_CHECKING:
     from foveate.spark.bulk import Bulk

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 from foveate.backbones import Backbone
 from foveate.catalog import Duplicates, ImageRow, Source, Split, groups_of, split_by_image
-from foveate.engine import Engine
 from foveate.finetune.choices import settled
-from foveate.preparation import Extractor, Prepared, Progress, Stopwatch, prepare, split_catalog
 from foveate.settings import Settings
+from foveate.workflow.engine import Engine
+from foveate.workflow.preparation import (
+    Extractor,
+    Prepared,
+    Progress,
+    Stopwatch,
+    prepare,
+    split_catalog,
+)
 
 if TYPE_CHECKING:
     from foveate.finetune.device import Device

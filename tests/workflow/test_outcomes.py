@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from foveate import pipeline
 from foveate.classifier import load_classifier
 from foveate.history import Outcome
-from foveate.outcomes import (
+from foveate.predictions import read_predictions
+from foveate.settings import Settings
+from foveate.tuning import tune
+from foveate.workflow import pipeline
+from foveate.workflow.outcomes import (
     evaluation_outcome,
     metric_names,
     score_outcome,
     training_outcome,
     tuning_outcome,
 )
-from foveate.predictions import read_predictions
-from foveate.results import evaluation_report, training_report
-from foveate.settings import Settings
-from foveate.tuning import tune
+from foveate.workflow.results import evaluation_report, training_report
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_a_scoring(
     assert 1 / 3 < made.metrics["mean_confidence"] <= 1
     made.write_artifacts(tmp_path)
     assert len(read_predictions(tmp_path / "predictions.parquet").paths) == 36
-    monkeypatch.setattr("foveate.outcomes.MOST_ROWS", 10)
+    monkeypatch.setattr("foveate.workflow.outcomes.MOST_ROWS", 10)
     folder = tmp_path / "large"
     folder.mkdir()
     made.write_artifacts(folder)

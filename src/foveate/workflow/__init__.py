@@ -1,0 +1,1 @@
+"""The verbs: train, evaluate, score, featurize, check, split, tune, compare."""
