@@ -25,7 +25,7 @@ from foveate.heads import fit_head
 from foveate.image import Resize
 from foveate.runtime import open_network
 from foveate.settings import Settings
-from foveate.workflow import pipeline
+from foveate.workflow.featurize import featurize_source
 from foveate.workflow.preparation import Prepared
 
 SETS = (
@@ -60,11 +60,9 @@ def main() -> Result:
     for name, resolution, splits, promise in SETS:
         source = DATA / name
         settings = Settings(resolution=resolution)
-        prepared, _ = pipeline.featurize(source, settings)
+        prepared, _ = featurize_source(source, settings)
         ours = _accuracy(prepared, _features(prepared), splits)
-        float32, _ = pipeline.featurize(
-            source, settings.model_copy(update={"precision": "float32"})
-        )
+        float32, _ = featurize_source(source, settings.model_copy(update={"precision": "float32"}))
         exact = _accuracy(prepared, _features(float32), splits)
         full = _accuracy(prepared, _full_decode(prepared, Resize(resolution)), splits)
         shuffled = _on_shuffled_splits(prepared, splits)

@@ -33,7 +33,7 @@ from foveate.aerial.address import parse_address
 from foveate.aerial.raster import read_tile
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 SPLITS = 5
 CHECKED = 300
@@ -178,7 +178,7 @@ def _groups(*, by_block: bool) -> tuple[np.ndarray, np.ndarray]:
                     writer.writerow([path, group, number, 0, block])
         split = "block" if by_block else "image"
         for seed in range(SPLITS):
-            training = pipeline.train(table, Settings(seed=seed, split=split, block_buffer=0))
+            training = train_classifier(table, Settings(seed=seed, split=split, block_buffer=0))
             accuracies.append(100 * training.evaluation.accuracy.value)
             averages.append(100 * training.evaluation.class_average_accuracy.value)
     return np.array(accuracies), np.array(averages)

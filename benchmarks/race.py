@@ -20,7 +20,7 @@ from benchmarks.common import DATA, ROOT, Bar, Result, foveate, median, run, scr
 from foveate.backbones import find_backbone
 from foveate.backbones.network import load_pretrained
 from foveate.settings import Settings
-from foveate.workflow import pipeline
+from foveate.workflow.split import split
 
 SOURCE = DATA / "fashion_texture"
 RESOLUTION, EPOCHS, MINIBATCH, SPLITS = 224, 5, 16, 5
@@ -116,10 +116,10 @@ def lay_out(folder: Path, seed: int) -> int:
     Returns:
         How many test images there are.
     """
-    prepared, split = pipeline.split(SOURCE, Settings(seed=seed))
-    sides = split.sides()
+    dealt = split(SOURCE, Settings(seed=seed))
+    sides = dealt.split.sides()
     n_test = 0
-    for number, row in enumerate(prepared.catalog.labelled):
+    for number, row in enumerate(dealt.catalog.labelled):
         side = sides.get(row.facts.id)
         if side is not None:
             path = SOURCE / row.path

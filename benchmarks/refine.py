@@ -17,7 +17,7 @@ from benchmarks.common import DATA, Bar, Result, scratch
 from foveate.backbones.add import add_backbone
 from foveate.evaluation import Comparison, compare_paired
 from foveate.settings import Settings
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 SPLITS = 5
 
@@ -67,7 +67,7 @@ def refine_split(promise: Promise, seed: int) -> Found:
     """Refine on one split, with an empty cache: nothing is decoded or half trained before."""
     settings = Settings(classifier="dnn", seed=seed, **promise.settings)
     with scratch() as cache, patch.dict(os.environ, FOVEATE_CACHE=str(cache)):
-        training = pipeline.train(DATA / promise.name, settings)
+        training = train_classifier(DATA / promise.name, settings)
     if training.baseline is None or training.refinement is None:
         raise AssertionError("refining always has a baseline")
     found = Found(

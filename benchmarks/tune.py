@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.common import DATA, Bar, Result, foveate, scratch
 from foveate.settings import Settings
 from foveate.tuning.candidates import HEADS
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 SOURCE = DATA / "fashion_texture"
 SEEDS = range(3)
@@ -30,7 +30,7 @@ def main() -> Result:
         found = ran.json
         chosen = "{classifier} at {resolution} px".format(**found["chosen"])
         defaults = {
-            kind: pipeline.train(SOURCE, Settings(classifier=kind, seed=seed)).evaluation.accuracy
+            kind: train_classifier(SOURCE, Settings(classifier=kind, seed=seed)).evaluation.accuracy
             for kind in HEADS
         }
         best = max(defaults, key=lambda kind: defaults[kind].value)

@@ -33,6 +33,34 @@ def test_features(patterns: Path) -> None:
     assert len(set(features.ids)) == 36
 
 
+def test_every_verb_that_the_command_line_has(patterns: Path, tmp_path: Path) -> None:
+    run = fv.train(patterns, resolution=64, out=tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").is_file()
+    assert (tmp_path / "m.html").is_file()
+    scored = fv.score(tmp_path / "m.onnx", patterns)
+    assert (scored.files, sum(scored.predicted.values())) == (36, 36)
+    assert scored.predictions is not None
+    again = fv.evaluate(run.classifier, patterns, report=tmp_path / "r.html", resolution=64)
+    assert again.n == 9
+    assert (tmp_path / "r.html").is_file()
+    assert fv.check(patterns).refused == []
+    assert fv.split(patterns, out=tmp_path / "s.csv").counts["dots"] == {"train": 9, "test": 3}
+    stages: list[str] = []
+    table = fv.featurize(
+        patterns,
+        resolution=72,
+        out=tmp_path / "f.parquet",
+        progress=lambda stage, *_: stages.append(stage),
+    )
+    assert table.images == 36
+    assert set(stages) == {"features"}
+
+
+def test_no_result_replaces_what_is_read(patterns: Path, tmp_path: Path) -> None:
+    with pytest.raises(fv.OutputError):
+        fv.train(patterns, out=tmp_path / "m.pt")
+
+
 def test_wrong_setting(patterns: Path) -> None:
     with pytest.raises(fv.SettingsError, match="no setting ‘resolutoin’"):
         fv.train(patterns, resolutoin=64)

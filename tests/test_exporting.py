@@ -21,7 +21,7 @@ from foveate.exporting import Int8Export, export_int8, export_openvino, int8
 from foveate.exporting.calibration import calibration_rows
 from foveate.model_file import METADATA_KEY, read_model
 from foveate.runtime.rate import measure_rates
-from foveate.workflow.pipeline import evaluate
+from foveate.workflow.scoring import evaluate_source as evaluate
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,20 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from foveate.api import Features, Run, evaluate, featurize, load, refine, runs, train, tune
+    from foveate.api import (
+        Features,
+        Run,
+        check,
+        evaluate,
+        featurize,
+        load,
+        refine,
+        runs,
+        score,
+        split,
+        train,
+        tune,
+    )
     from foveate.classifier import Classifier, Prediction
     from foveate.copying import Copied, copy
     from foveate.errors import (
@@ -31,8 +44,10 @@ if TYPE_CHECKING:
         ImageRefused,
         ModelFileError,
         NotWorthIt,
+        OutputError,
         SettingsError,
         SourceError,
+        Stopped,
         TooFewImages,
     )
     from foveate.estimators import ImageClassifier, ImageFeaturizer
@@ -56,19 +71,24 @@ _HOME = {
     "ImageRefused": "errors",
     "ModelFileError": "errors",
     "NotWorthIt": "errors",
+    "OutputError": "errors",
     "Prediction": "classifier",
     "RecordedRun": "history",
     "Run": "api",
     "Settings": "settings",
     "SettingsError": "errors",
     "SourceError": "errors",
+    "Stopped": "errors",
     "TooFewImages": "errors",
+    "check": "api",
     "copy": "copying",
     "evaluate": "api",
     "featurize": "api",
     "load": "api",
     "refine": "api",
     "runs": "api",
+    "score": "api",
+    "split": "api",
     "train": "api",
     "tune": "api",
 }
@@ -89,19 +109,24 @@ __all__ = [
     "ImageRefused",
     "ModelFileError",
     "NotWorthIt",
+    "OutputError",
     "Prediction",
     "RecordedRun",
     "Run",
     "Settings",
     "SettingsError",
     "SourceError",
+    "Stopped",
     "TooFewImages",
+    "check",
     "copy",
     "evaluate",
     "featurize",
     "load",
     "refine",
     "runs",
+    "score",
+    "split",
     "train",
     "tune",
 ]

@@ -14,6 +14,9 @@
     ├── CopyError          files that cannot be copied from or to where the user says
     └── ImageRefused       one image that cannot be used; `reason` says why
 
+    KeyboardInterrupt
+    └── Stopped            another thread asked a verb to stop, as Ctrl-C does
+
 An `ImageRefused` never stops a run over many images: it becomes a row in the quarantine.
 """
 
@@ -100,6 +103,10 @@ class Reason(StrEnum):
     """The image ends before all of its pixels."""
     TOO_LARGE = "too_large"
     """The file or the image it declares is over the limits."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Another thread set the `stop` of a verb; what was computed is kept, as after Ctrl-C."""
 
 
 class ImageRefused(FoveateError):  # noqa: N818 - reads as the sentence it is

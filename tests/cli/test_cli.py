@@ -231,7 +231,7 @@ def test_flags_of_refining_do_nothing_else_and_it_says_so(
     def stop(*_: object, **__: object) -> None:
         raise SourceError("far enough")
 
-    monkeypatch.setattr("foveate.workflow.pipeline.train", stop)
+    monkeypatch.setattr("foveate.workflow.train.train_classifier", stop)
     run(["train", str(patterns), "--out", str(tmp_path / "m.onnx"), *flags])
     assert capsys.readouterr().err.startswith(said or "Error: far enough")
 
@@ -286,7 +286,7 @@ def test_defects_show_no_traceback_without_debug(
     def explode(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr("foveate.workflow.pipeline.train", explode)
+    monkeypatch.setattr("foveate.workflow.train.train_classifier", explode)
     assert run(["train", str(patterns)]) == 1
     err = capsys.readouterr().err
     assert "defect of foveate" in err

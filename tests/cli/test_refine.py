@@ -22,7 +22,6 @@ from foveate.cli.processes import run_machines
 from foveate.cli.refine import refine
 from foveate.cli.refine_on_target import RefinedThere, refine_on_target
 from foveate.cli.refine_there import Failed, Made
-from foveate.cli.shared import result_paths
 from foveate.cli.train import train
 from foveate.errors import ClusterError, SettingsError, TooFewImages
 from foveate.history import Outcome, find_place
@@ -32,6 +31,7 @@ from foveate.settings import Settings
 from foveate.spark import refining
 from foveate.spark.readiness import Job
 from foveate.targets import Target
+from foveate.workflow.places import Destination
 
 DNN = Settings(classifier="dnn", epochs=2)
 
@@ -86,29 +86,6 @@ def test_what_is_no_network_is_refused(trained: list[str | None], tmp_path: Path
     assert trained == []
 
 
-@pytest.mark.parametrize(
-    ("model", "report", "project", "expected"),
-    [
-        (None, None, None, ("model.onnx", "model.html")),
-        ("a/m.onnx", None, None, ("a/m.onnx", "a/m.html")),
-        ("a/m.onnx", None, "p", ("a/m.onnx", "a/m.html")),
-        (None, None, "p", ("p/models/run.onnx", "p/reports/run.html")),
-        (None, "r.html", "p", ("p/models/run.onnx", "r.html")),
-        (None, "r.html", None, ("model.onnx", "r.html")),
-    ],
-)
-def test_where_results_go(
-    model: str | None, report: str | None, project: str | None, expected: tuple[str, str]
-) -> None:
-    found = result_paths(
-        "run",
-        Path(model) if model else None,
-        Path(report) if report else None,
-        Path(project) if project else None,
-    )
-    assert found == tuple(map(Path, expected))
-
-
 class FakeCluster:
     """What hands back the same thing whatever it is asked."""
 
@@ -126,7 +103,7 @@ def ask(
 ) -> tuple[RefinedThere, Job]:
     cluster = FakeCluster(answer)
     monkeypatch.setattr(refining, "run_on_cluster", cluster)
-    asked: dict[str, Any] = {"project": None, "model": tmp_path / "m.onnx", "report": None} | more
+    asked: dict[str, Any] = {"destination": Destination(tmp_path / "m.onnx")} | more
     target = asked.pop("target", Target(master="spark://nowhere:7077"))
     settings = asked.pop("settings", DNN)
     made = refine_on_target(target, "photos", settings, name="county", **asked)
@@ -220,12 +197,13 @@ def test_the_job_says_all_that_workers_need(
 def test_a_project_is_its_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     answer = Made(packed(), "", "", "")
-    project = Path("photos")
-    _, job = ask(answer, monkeypatch, tmp_path, project=project)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "foveate.toml").touch()
+    _, job = ask(answer, monkeypatch, tmp_path)
     assert job.source == str(tmp_path / "photos" / "images")
     assert job.cache == str(tmp_path / "photos" / ".foveate" / "refine")
     shared = Target(storage=str(tmp_path / "storage"))
-    _, job = ask(answer, monkeypatch, tmp_path, project=project, target=shared)
+    _, job = ask(answer, monkeypatch, tmp_path, target=shared)
     assert job.cache == str(tmp_path / "storage" / "cache")
 
 

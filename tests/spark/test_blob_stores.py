@@ -18,7 +18,8 @@ from foveate.spark import bulk
 from foveate.spark.engine import SparkEngine
 from foveate.spark.probe import check_target
 from foveate.targets import is_secret
-from foveate.workflow import pipeline
+from foveate.workflow.scoring import score_source
+from foveate.workflow.training import train_classifier
 
 if TYPE_CHECKING:
     from cluster import Cluster
@@ -68,18 +69,20 @@ def test_scored_and_trained_behind_urls(
     there = bulk.featurize(
         f"{store.url}/images", Settings(resolution=64), target=target, out=f"{store.url}/features"
     )
-    assert (there.images, there.refused) == (37, 1)
+    assert (there.files, there.refused) == (37, 1)
     settings = Settings(classifier="logistic", resolution=64, c=(0.1,))
-    training = pipeline.train(f"{store.url}/images", settings, engine=SparkEngine(session, target))
+    training = train_classifier(
+        f"{store.url}/images", settings, engine=SparkEngine(session, target)
+    )
     assert training.evaluation.accuracy.value > 0.5, "chance is 0.33"
     assert training.prepared.rate.images == 37
 
     there = bulk.score(
         training.classifier, f"{store.url}/images", target=target, out=f"{store.url}/out"
     )
-    assert (there.images, there.refused) == (37, 1)
+    assert (there.files, there.refused) == (37, 1)
     found = read_predictions(f"{store.url}/out")
-    local = pipeline.score(training.classifier, folder).predictions
+    local = score_source(training.classifier, folder).predictions
     names = [Path(path).relative_to(folder).as_posix() for path in local.paths]
     order = [found.paths.index(f"{store.url}/images/{name}") for name in names]
     assert found.take(order).predicted == local.predicted

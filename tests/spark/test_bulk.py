@@ -24,7 +24,7 @@ from foveate.errors import ClusterError, SettingsError, SourceError
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
 from foveate.spark import bulk, plan
-from foveate.workflow import pipeline
+from foveate.workflow.scoring import score_source
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_answers_as_locally(
     session: object, cluster: Cluster, classifier: Classifier, images: Path, tmp_path: Path
 ) -> None:
-    local = pipeline.score(classifier, images).predictions
+    local = score_source(classifier, images).predictions
     out = tmp_path / "out"
     there = bulk.score(classifier, images, target=cluster.target(), out=out)
     found = read_predictions(out)
@@ -75,7 +75,7 @@ def test_the_same_answers_as_locally(
         found.probabilities[order], local.probabilities, atol=1e-3, equal_nan=True
     )
     assert found.model == local.model == classifier.id
-    assert (there.images, there.refused, there.computed) == (41, 1, 41)
+    assert (there.files, there.refused, there.computed) == (41, 1, 41)
     assert sum(there.predicted.values()) == 40
 
     again = bulk.score(classifier, images, target=cluster.target(), out=out)
@@ -88,7 +88,7 @@ def test_the_same_answers_as_locally(
     some = read_predictions(single)
     assert 5 < len(some.paths) < 36
     assert set(some.paths) < set(local.paths)
-    assert some.paths == pipeline.score(classifier, images, sample=0.5).predictions.paths
+    assert some.paths == score_source(classifier, images, sample=0.5).predictions.paths
     assert not Path(f"{single}.parts").exists()
 
     with pytest.raises(SettingsError, match="another classifier, source, sample or other"):
@@ -101,7 +101,7 @@ def test_the_same_answers_as_locally(
     rows = [where[path] for path in table["path"].to_pylist()]
     values = np.stack(table["features"].to_numpy())
     np.testing.assert_allclose(values, here.values[rows], rtol=1e-3, atol=1e-4)
-    assert (done.images, done.refused, table.num_rows) == (41, 1, 40)
+    assert (done.files, done.refused, table.num_rows) == (41, 1, 40)
 
 
 def test_a_folder_that_has_grown(
@@ -122,7 +122,7 @@ def test_a_folder_that_has_grown(
     there = bulk.score(classifier, images, target=cluster.target(), out=out)
     found = read_predictions(out)
     assert sorted(found.paths) == sorted(map(str, images.rglob("*.png")))
-    assert there.images == 65
+    assert there.files == 65
     assert 6 <= there.computed < 30
 
 
@@ -133,7 +133,7 @@ def test_a_result_is_left_alone(
     first = bulk.score(classifier, images, target=target, out=out)
     (out / "README.md").write_text("mine")
     (out / "part-0123456789abcdef.parquet").write_bytes(b"of a worker that was thought dead")
-    assert len(read_predictions(out).paths) == first.images
+    assert len(read_predictions(out).paths) == first.files
     for changed in ({"sample": 0.5}, {"limit": 7}):
         with pytest.raises(SettingsError, match="another classifier, source, sample"):
             bulk.score(classifier, images, target=target, out=out, **changed)  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ def test_nothing_is_lost_when_workers_are_killed(
 ) -> None:
     monkeypatch.setattr(plan, "SHARDS_PER_CORE", 20)
     out = tmp_path / "out"
-    found: list[bulk.Bulk] = []
+    found: list[bulk.BulkResult] = []
 
     def run() -> None:
         found.append(bulk.score(classifier, tiles, target=own_cluster.target(), out=out))
@@ -219,7 +219,7 @@ def test_nothing_is_lost_when_workers_are_killed(
     thread.join(timeout=240)
     assert found, "the job did not finish"
     scored = read_predictions(out)
-    assert found[0].images == TILES == len(scored.paths)
+    assert found[0].files == TILES == len(scored.paths)
     assert sorted(scored.paths) == sorted(map(str, tiles.iterdir()))
     assert scored.read.all()
 

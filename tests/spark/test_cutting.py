@@ -17,7 +17,7 @@ from foveate.aerial.mapping import map_tiles
 from foveate.aerial.placed import read_placed
 from foveate.errors import ClusterError, SettingsError
 from foveate.spark import bulk
-from foveate.workflow import pipeline
+from foveate.workflow.scoring import score_source
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_tiles_are_scored_and_mapped_straight_from_their_rasters(
             folder / f"{number}.tif", noise(3, 128, seed=number), left=500_032 + 96 * number
         )
     index = cut(str(folder), out=str(tmp_path / "tiles.parquet"), size=32.0).index
-    local = pipeline.score(classifier, index).predictions
+    local = score_source(classifier, index).predictions
     there = bulk.score(classifier, index, target=cluster.target(), out=tmp_path / "parts")
     assert there.images == len(local.paths) > 20
     assert there.refused == 0

@@ -16,7 +16,7 @@ from foveate.classifier import load_classifier
 from foveate.cli import run
 from foveate.settings import Settings
 from foveate.spark.engine import SparkEngine
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +35,8 @@ def test_as_good_as_locally(
     settings = Settings(classifier=kind, resolution=64, trees=64, c=(0.1,))
     storage = images.parent / "storage"  # what one kind has prepared, the next one finds
     engine = SparkEngine(session, cluster.target(storage=str(storage)))
-    there = pipeline.train(images, settings, engine=engine)
-    here = pipeline.train(images, settings)
+    there = train_classifier(images, settings, engine=engine)
+    here = train_classifier(images, settings)
     assert there.split == here.split
     assert len(there.prepared.catalog.quarantine) == 1
     assert there.predictions.paths == here.predictions.paths

@@ -10,8 +10,8 @@ from foveate.errors import SourceError
 from foveate.settings import Settings
 from foveate.tuning.extraction import Extraction
 from foveate.tuning.training_set import TrainingSet, read_training_set
-from foveate.workflow import pipeline
 from foveate.workflow.preparation import Stopwatch, labelled_source
+from foveate.workflow.training import train_classifier
 
 
 def quiet(done: int, total: int) -> None:
@@ -27,7 +27,7 @@ def test_features_are_those_of_train(
     patterns: Path, data: TrainingSet, extraction: Extraction, small: Settings
 ) -> None:
     found = extraction.features(data.rows[3:7], quiet)
-    training = pipeline.train(patterns, small)
+    training = train_classifier(patterns, small)
     np.testing.assert_array_equal(found, training.prepared.features_of(data.rows[3:7]))
 
 

@@ -12,7 +12,7 @@ from foveate.tuning.candidates import Candidate
 from foveate.tuning.judging import Judge
 from foveate.tuning.memory import Memory
 from foveate.tuning.training_set import TrainingSet
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 SVM = Candidate("efficientnet-lite0", 64, "svm")
 FOREST = Candidate("efficientnet-lite0", 64, "forest")
@@ -31,7 +31,7 @@ def test_judged_on_all_images_is_what_train_says_of_its_head(
     patterns: Path, data: TrainingSet, small: Settings, candidate: Candidate
 ) -> None:
     found = judge_of(data, small).judge(candidate, 1.0)
-    head = pipeline.train(patterns, candidate.settings(small)).head
+    head = train_classifier(patterns, candidate.settings(small)).head
     # The mean over images, where the head has the mean over folds.
     assert found.accuracy.value == pytest.approx(head.held_out_accuracy, abs=0.02)
     assert found.c == head.c

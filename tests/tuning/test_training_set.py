@@ -9,8 +9,8 @@ from conftest import draw_folder
 from foveate.errors import TooFewImages
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet, read_training_set
-from foveate.workflow import pipeline
 from foveate.workflow.preparation import Stopwatch, labelled_source
+from foveate.workflow.training import train_classifier
 
 
 def read(source: Path, settings: Settings) -> TrainingSet:
@@ -20,7 +20,7 @@ def read(source: Path, settings: Settings) -> TrainingSet:
 def test_it_holds_the_training_images_of_train(
     patterns: Path, data: TrainingSet, small: Settings
 ) -> None:
-    split = pipeline.train(patterns, small).split
+    split = train_classifier(patterns, small).split
     assert {row.facts.id for row in data.rows} == set(split.train)
     assert data.n_test == len(split.test) == 9
     assert data.codes.tolist() == sorted(data.codes)

@@ -15,7 +15,7 @@ from foveate.errors import SettingsError, TooFewImages
 from foveate.settings import Settings, make_settings
 from foveate.tuning import Tried, Tuning, tune
 from foveate.tuning.choice import choose
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 CHEAP = ("svm", "logistic")
 
@@ -45,7 +45,7 @@ def test_the_chosen_one_is_trained_on_the_same_split(
     patterns: Path, tuning: Tuning, small: Settings
 ) -> None:
     chosen = tuning.chosen.candidate.settings(small)
-    alone = pipeline.train(patterns, chosen)
+    alone = train_classifier(patterns, chosen)
     assert tuning.training.split == alone.split
     assert tuning.evaluation.accuracy == alone.evaluation.accuracy
     assert tuning.training.classifier.onnx_bytes == alone.classifier.onnx_bytes

@@ -10,7 +10,8 @@ import pytest
 
 from foveate.errors import SourceError
 from foveate.settings import Settings
-from foveate.workflow.pipeline import featurize, inspect
+from foveate.workflow.check import check
+from foveate.workflow.featurize import featurize_source
 
 
 def refuse_writing(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
@@ -40,15 +41,15 @@ def test_a_warm_cache_that_takes_no_more_serves(
     cache = tmp_path / "cache"
     monkeypatch.setenv("FOVEATE_CACHE", str(cache))
     settings = Settings(resolution=64)
-    featurize(patterns, settings)
+    featurize_source(patterns, settings)
     moved = tmp_path / "moved"
     moved.symlink_to(patterns)  # another source of the same images, of which no fact is known
     before = sorted(cache.rglob("*"))
     refuse_writing(monkeypatch, code)
     for source in (patterns, moved):
-        prepared, _ = featurize(source, settings)
+        prepared, _ = featurize_source(source, settings)
         assert prepared.features_of(prepared.catalog.usable).shape == (36, 1280)
-        inspect(source, settings)
+        check(source, settings)
     assert sorted(cache.rglob("*")) == before
     with pytest.raises(SourceError, match=f"{said}.*FOVEATE_CACHE"):
-        featurize(patterns, Settings(resolution=72))
+        featurize_source(patterns, Settings(resolution=72))

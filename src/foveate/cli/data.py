@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, print_table
-from foveate.cli.shared import files_of, find_project
 from foveate.outputs import Output, check_outputs
 
 Source = Annotated[
@@ -34,32 +32,36 @@ def check(
     _debug: options.Debug = False,
 ) -> None:
     """Say what is wrong with the images: refused, tiny, copies, contradictory labels."""
-    from foveate.catalog import TINY, find_problems
+    from foveate.catalog import TINY
     from foveate.settings import make_settings
-    from foveate.workflow import pipeline
+    from foveate.workflow.check import check as check_verb
+    from foveate.workflow.places import find_project
 
     settings = make_settings(find_project(source), assignments or (), {"workers": workers})
     with ProgressBar(quiet=quiet) as progress:
-        prepared, duplicates = pipeline.inspect(source, settings, limit=limit, progress=progress)
-    prepared.store.close(prepared.catalog)
-    found = find_problems(prepared.catalog, duplicates)
+        checked = check_verb(source, settings, limit=limit, progress=progress)
+    findings = checked.findings
     if as_json:
-        print_json(found.to_json())
+        print_json(findings.to_json())
         return
-    counts = prepared.catalog.label_counts()
+    counts = checked.catalog.label_counts()
     print_table(["label", "images"], [[label, f"{counts[label]:,}"] for label in sorted(counts)])
     print()
     for title, lines in (
-        ("refused", [f"{one.path}: {one.reason}: {one.detail}" for one in found.refused]),
-        ("without a label", found.unlabelled),
-        (f"tiny (a side under {TINY} px)", found.tiny),
-        ("copies of each other", [" = ".join(paths) for paths in found.duplicates]),
-        ("the same image under two labels", [" = ".join(paths) for paths in found.contradictory]),
-        ("copies on both sides of the given split", [" = ".join(paths) for paths in found.leaks]),
+        ("refused", [f"{file.path}: {file.reason}: {file.detail}" for file in findings.refused]),
+        ("without a label", findings.unlabelled),
+        (f"tiny (a side under {TINY} px)", findings.tiny),
+        ("copies of each other", _equal(findings.duplicates)),
+        ("the same image under two labels", _equal(findings.contradictory)),
+        ("copies on both sides of the given split", _equal(findings.leaks)),
     ):
         print(f"{len(lines)} {title}")
         for line in lines:
             print(f"  {line}")
+
+
+def _equal(groups: Iterable[Sequence[str]]) -> list[str]:
+    return [" = ".join(paths) for paths in groups]
 
 
 def split(
@@ -80,9 +82,10 @@ def split(
     _debug: options.Debug = False,
 ) -> None:
     """Show the split that `foveate train` would make; copies never straddle it."""
-    from foveate.files import write_bytes
     from foveate.settings import make_settings
-    from foveate.workflow import pipeline
+    from foveate.workflow.places import files_of, find_project
+    from foveate.workflow.split import SIDES
+    from foveate.workflow.split import split as split_verb
 
     flags = {
         "split": by,
@@ -97,35 +100,21 @@ def split(
         inputs = [*files_of(source), settings.test_list or None]
         check_outputs([Output("the split", out, (".csv",))], inputs)
     with ProgressBar(quiet=quiet) as progress:
-        prepared, found = pipeline.split(source, settings, progress=progress)
-    side = found.sides()
-    rows = [(row, side.get(row.facts.id)) for row in prepared.catalog.labelled]
+        dealt = split_verb(source, settings, progress=progress)
     if out is not None:
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(["path", "label", "split"])
-        writer.writerows([row.path, row.entry.label, where or ""] for row, where in rows)
-        write_bytes(out, text.getvalue().encode())
-    counts = {
-        label: {
-            where: sum(row.entry.label == label and found == where for row, found in rows)
-            for where in ("train", "test")
-        }
-        for label in sorted(prepared.catalog.label_counts())
-    }
+        dealt.write(out)
+    counts = dealt.counts
     if as_json:
         print_json(
             {
                 "labels": counts,
-                "left_out": len(found.left_out),
-                "quarantined": len(prepared.catalog.quarantine),
+                "left_out": len(dealt.split.left_out),
+                "quarantined": len(dealt.catalog.quarantine),
                 "out": str(out) if out else None,
             }
         )
         return
-    print_table(
-        ["label", "train", "test"],
-        [[label, str(n["train"]), str(n["test"])] for label, n in counts.items()],
-    )
+    rows = [[label, *(str(images[side]) for side in SIDES)] for label, images in counts.items()]
+    print_table(["label", *SIDES], rows)
     if out is not None:
         print(f"\nSplit  {out}")

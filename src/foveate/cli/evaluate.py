@@ -9,7 +9,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark, remarks
-from foveate.cli.shared import files_of, find_project, name_refused, print_evaluation
+from foveate.cli.shared import name_refused, print_evaluation
 from foveate.outputs import PAGE, TABLE, Output, check_outputs
 
 
@@ -38,51 +38,39 @@ def evaluate(
 ) -> None:
     """Evaluate MODEL on the labelled images of SOURCE that it was not trained on."""
     from foveate.classifier import load_classifier
-    from foveate.evaluation import write_report
-    from foveate.history import find_place, recording
-    from foveate.predictions import write_predictions
     from foveate.settings import make_settings
-    from foveate.workflow import pipeline
-    from foveate.workflow.outcomes import evaluation_outcome
-    from foveate.workflow.results import evaluation_json, evaluation_report
+    from foveate.workflow.evaluate import evaluate as evaluate_verb
+    from foveate.workflow.places import files_of, find_project
 
-    project = find_project(source)
-    settings = make_settings(project, assignments or (), {"workers": workers})
+    settings = make_settings(find_project(source), assignments or (), {"workers": workers})
     report = report or Path(f"{Path(model).stem}-on-{Path(source).resolve().name}.html")
     outputs = [Output("the report", report, PAGE)]
     if out is not None:
         outputs.append(Output("predictions", out, TABLE))
     check_outputs(outputs, [model, *files_of(source), settings.test_list or None])
     classifier = load_classifier(model, precision=settings.precision)
-    place = find_place(project, settings.tracking)
-    told = remarks(quiet=quiet)
-    known = {"model": model, "include_training": str(include_training), "limit": str(limit)}
-    with recording(place, "evaluate", source, known, remark=told) as record:
-        with ProgressBar(quiet=quiet) as progress:
-            scoring = pipeline.evaluate(
-                classifier,
-                source,
-                settings,
-                include_training=include_training,
-                limit=limit,
-                progress=progress,
-            )
-        if scoring.evaluation is None:
-            raise AssertionError("evaluate always evaluates")
-        details = evaluation_report(scoring, model=model, source=source)
-        write_report(report, scoring.evaluation, scoring.predictions, details)
-        if out is not None:
-            write_predictions(scoring.predictions, out)
-        record.finish(evaluation_outcome(scoring, details, settings, report=report))
+    with ProgressBar(quiet=quiet) as progress:
+        run = evaluate_verb(
+            classifier,
+            source,
+            settings,
+            name=model,
+            include_training=include_training,
+            out=out,
+            report=report,
+            limit=limit,
+            progress=progress,
+            remark=remarks(quiet=quiet),
+        )
     if as_json:
-        print_json(evaluation_json(scoring, report=report))
+        print_json(run.to_json())
     else:
-        print_evaluation(scoring.evaluation)
+        print_evaluation(run.evaluated.evaluation)
         print(f"\nReport  {report}")
-    if scoring.trained_on and not include_training:
+    if run.evaluated.trained_on and not include_training:
         remark(
-            f"Note: {scoring.trained_on} images that the classifier was trained on (or copies of "
-            "them) were left out.",
+            f"Note: {run.evaluated.trained_on} images that the classifier was trained on (or "
+            "copies of them) were left out.",
             quiet=quiet,
         )
-    name_refused(scoring.prepared, quiet=quiet)
+    name_refused(run.evaluated.prepared, quiet=quiet)

@@ -9,7 +9,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
-from foveate.cli.shared import files_of, find_project, name_refused
+from foveate.cli.shared import name_refused
 from foveate.errors import SettingsError
 from foveate.outputs import MODEL, Output, check_outputs
 
@@ -76,6 +76,7 @@ def export(
     """Write MODEL in another form: in int8, or for OpenVINO; after measuring that it is as good."""
     from foveate.classifier import load_classifier
     from foveate.settings import make_settings
+    from foveate.workflow.places import files_of, find_project
 
     if int8 == openvino:
         raise SettingsError("Say what to export: either `--int8` or `--openvino`.")

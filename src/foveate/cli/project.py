@@ -30,8 +30,8 @@ def demo(
     from foveate.demo import COUNT, draw_garments
     from foveate.evaluation import write_report
     from foveate.settings import Settings
-    from foveate.workflow import pipeline
-    from foveate.workflow.results import training_json, training_report
+    from foveate.workflow.results.training import training_json, training_report
+    from foveate.workflow.training import train_classifier
 
     images, model, report = out / "images", out / "model.onnx", out / "model.html"
     check_folder(images)
@@ -40,7 +40,7 @@ def demo(
     with ProgressBar(quiet=quiet) as progress:
         draw_garments(images, seed=seed or 0, progress=lambda done: progress("draw", done, COUNT))
         settings = Settings(seed=seed or 0)
-        training = pipeline.train(images, settings, progress=progress)
+        training = train_classifier(images, settings, progress=progress)
     training.save(model)
     details = training_report(training, model=model, source=str(images))
     write_report(

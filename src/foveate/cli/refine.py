@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import WRAPPER_ASSIGNMENTS, wraps
 from typing import Any
 
-from foveate.cli.shared import find_project
 from foveate.cli.train import train
 from foveate.errors import SettingsError
 
@@ -14,6 +13,7 @@ from foveate.errors import SettingsError
 def refine(**flags: Any) -> None:
     """Refine a network on SOURCE (dnn or svm-dnn), evaluate it, write model and report."""
     from foveate.settings import make_settings
+    from foveate.workflow.places import find_project
 
     chosen, assigned = flags.get("classifier"), flags.get("assignments") or ()
     known = make_settings(find_project(flags["source"]), assigned, {"classifier": chosen})

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from foveate import errors, files
 from foveate.cli.console import print_json, remark, remarks
-from foveate.cli.shared import result_paths
 from foveate.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from foveate.settings import Settings
     from foveate.spark.readiness import Job
     from foveate.targets import Target
+    from foveate.workflow.places import Destination
 
 _KINDS = {
     kind.__name__: kind
@@ -65,9 +65,7 @@ def refine_on_target(
     settings: Settings,
     *,
     name: str,
-    project: Path | None,
-    model: Path | None,
-    report: Path | None,
+    destination: Destination,
     limit: int | None = None,
     sample: float = 1.0,
     quiet: bool = False,
@@ -79,29 +77,32 @@ def refine_on_target(
         source: as the user named it; the workers must reach it.
         settings: all of them; `settings.refines`.
         name: of the target.
-        project: whose history, model and report it is; None for bare sources.
-        model: where the classifier goes; the usual place where None.
-        report: where the report goes; beside the model where None.
+        destination: where classifier and report go.
         limit: images to use at most.
         sample: share of the images to use.
         quiet: whether to say nothing while it works.
 
     Raises:
         ClusterError: the cluster cannot be reached, a worker lacks something, or work was lost.
-        FoveateError: as `pipeline.train` raises.
+        FoveateError: as `training.train_classifier` raises.
     """
     from foveate.cli.refine_there import Failed, Made, refine_here
-    from foveate.history import find_place, recording
     from foveate.history.handover import unpack_outcome
     from foveate.spark.refining import run_on_cluster
+    from foveate.workflow.places import find_project
+    from foveate.workflow.record import on_record
 
     told = remarks(quiet=quiet)
-    known = settings.as_text() | {"limit": str(limit), "target": name}
-    if sample < 1:
-        known["sample_frac"] = str(sample)
-    place = find_place(project, settings.tracking)
-    with recording(place, "train", source, known, label=settings.classifier, remark=told) as record:
-        model, report = result_paths(record.name, model, report, project)
+    known = settings.as_text() | {
+        "limit": str(limit),
+        "target": name,
+        "sample_frac": str(sample) if sample < 1 else None,
+    }
+    with on_record(
+        "train", source, settings, known, label=settings.classifier, remark=told
+    ) as record:
+        model, report = map(Path, destination.of(record.name))
+        project = find_project(source)
         job = _job(target, source, settings, project, record.name, model, report)
         job = replace(job, limit=limit, sample=sample, quiet=quiet)
         made = run_on_cluster(

@@ -125,14 +125,18 @@ def _refine(job: Job, progress: Progress) -> Made:
     from foveate.history.facts import facts
     from foveate.history.handover import pack_outcome
     from foveate.settings import Settings
-    from foveate.workflow import pipeline
-    from foveate.workflow.outcomes import training_outcome
-    from foveate.workflow.results import training_json, training_notes, training_report
+    from foveate.workflow.results.training import (
+        training_json,
+        training_notes,
+        training_outcome,
+        training_report,
+    )
+    from foveate.workflow.training import train_classifier
 
     settings = Settings.model_validate_json(job.settings)
     # Spark gave this process so many cores; the others are somebody else's.
     threads = settings.workers or int(os.environ.get("OMP_NUM_THREADS", "0"))
-    training = pipeline.train(
+    training = train_classifier(
         job.source,
         settings.model_copy(update={"workers": threads}),
         limit=job.limit,
@@ -146,7 +150,7 @@ def _refine(job: Job, progress: Progress) -> Made:
     details = training_report(training, model=model, source=job.shown)
     result = training_json(training, model=model, report=report)
     result["processes"] = int(os.environ["WORLD_SIZE"])
-    outcome = training_outcome(training, details, model=model, report=None)
+    outcome = training_outcome(training, details, model=model)
 
     def write(folder: Path) -> None:
         outcome.write_artifacts(folder)

@@ -14,7 +14,7 @@ from foveate.cli.console import percent, print_json, print_table, remark
 if TYPE_CHECKING:
     from foveate.evaluation.paired import LabelDifference
     from foveate.history import Place, RecordedRun
-    from foveate.workflow.comparing import RunComparison
+    from foveate.workflow.compare import RunComparison
 
 app = typer.Typer(no_args_is_help=True, help="What was tried and what came out.")
 
@@ -148,7 +148,7 @@ def compare(
     from foveate.evaluation.comparison_report import write_comparison
     from foveate.history import find_run
     from foveate.outputs import PAGE, Output, check_outputs
-    from foveate.workflow.comparing import compare_runs
+    from foveate.workflow.compare import compare_runs
 
     check_outputs([Output("the report", report, PAGE)])
     place, recorded = _runs(project, quiet=quiet)
@@ -222,10 +222,10 @@ _SHOWN = {"name", "status", "source", "classifier", "backbone", "resolution", "a
 
 
 def _place(project: Path | None) -> Place:
-    from foveate.cli.shared import find_project
     from foveate.errors import HistoryError
     from foveate.history import find_place
     from foveate.settings import make_settings
+    from foveate.workflow.places import find_project
 
     folder = project or find_project(".")
     if project is not None and find_project(str(project)) is None:

@@ -13,82 +13,16 @@ from typing import TYPE_CHECKING
 
 from foveate.cli.console import percent, print_table, remark
 from foveate.errors import SettingsError
-from foveate.files import join, use_storage_options
 
 if TYPE_CHECKING:
     from foveate.evaluation import Evaluation
     from foveate.refinement import Refinement
-    from foveate.targets import Target
-    from foveate.workflow.pipeline import Training
     from foveate.workflow.preparation import Prepared
+    from foveate.workflow.training import Training
 
 MOST_NAMED = 5
-"""Refused images named on the terminal; the report and `foveate check` name all."""
-
-
-def find_project(source: str) -> Path | None:
-    """The project's folder, if SOURCE is one."""
-    folder = Path(source)
-    return folder if (folder / "foveate.toml").is_file() else None
-
-
-def result_paths(
-    name: str, model: Path | None, report: Path | None, project: Path | None
-) -> tuple[Path, Path]:
-    """Where model and report of a run go, given what the user named of them."""
-    if model is not None:
-        return model, report or model.with_suffix(".html")
-    if project is not None:
-        return project / "models" / f"{name}.onnx", report or project / "reports" / f"{name}.html"
-    return Path("model.onnx"), report or Path("model.html")
-
-
-def choose_target(engine: str | None, name: str | None, project: Path | None) -> Target | None:
-    """The cluster that a command works on; None for this machine.
-
-    Args:
-        engine: as given to `--engine`.
-        name: as given to `--target`.
-        project: whose settings file names targets; that of the folder one is in, where None.
-
-    Raises:
-        SettingsError: there is no such engine or target, or they contradict each other.
-    """
-    from foveate.targets import Target, find_target
-
-    if engine not in (None, "local", "spark"):
-        raise SettingsError(f"There is no engine ‘{engine}’; choose local or spark.")
-    if name is None:
-        # Without a name: what spark-submit or Spark's own settings say, else all cores here.
-        return Target() if engine == "spark" else None
-    if engine == "local":
-        raise SettingsError(f"--engine local works on this machine, --target {name} elsewhere.")
-    target = find_target(name, project)
-    use_storage_options(target.opened_storage_options())  # the model may lie in the store, too
-    return target
-
-
-def also_known(engine: str | None, target: str | None, sample: float) -> dict[str, str]:
-    """What the run history is told of these flags: those that were given."""
-    given = {"engine": engine, "target": target, "sample_frac": sample if sample < 1 else None}
-    return {name: str(value) for name, value in given.items() if value is not None}
-
-
-def files_of(source: str | None) -> list[str]:
-    """What a command reads of a SOURCE besides images: itself, a table in it, a project's settings.
-
-    No result may replace one of them.
-    """
-    from foveate.catalog.source import METADATA_NAMES
-
-    if source is None:
-        return []
-    folders = [source, join(source, "images")] if find_project(source) else [source]
-    return [
-        source,
-        join(source, "foveate.toml"),
-        *(join(folder, name) for folder in folders for name in METADATA_NAMES),
-    ]
+"""Refused images named on the terminal."""
+EVERYWHERE = "`foveate check` and the report name them all"
 
 
 def need_extra(extra: str, purpose: str, *modules: str) -> None:
@@ -131,7 +65,7 @@ def ending_on_sigterm() -> Iterator[threading.Event]:
 
 def print_training(training: Training, model: Path | str, report: Path | str) -> None:
     """The table and the few lines after it."""
-    from foveate.workflow.results import placed_sentence
+    from foveate.workflow.results.training import land_sentence
 
     settings = training.settings
     print_evaluation(training.evaluation)
@@ -146,8 +80,8 @@ def print_training(training: Training, model: Path | str, report: Path | str) ->
     )
     if training.refinement is not None:
         _print_refinement(training, training.refinement)
-    if said := placed_sentence(training):
-        print(said)
+    if sentence := land_sentence(training):
+        print(sentence)
     print(f"Run     {training.name}\nModel   {model}\nReport  {report}")
 
 
@@ -173,14 +107,14 @@ def _print_refinement(training: Training, refinement: Refinement) -> None:
 def print_evaluation(evaluation: Evaluation) -> None:
     """Per-class, class-average and overall accuracy with their intervals."""
     rows = []
-    for label, one in evaluation.per_class.items():
+    for label, measures in evaluation.per_class.items():
         rows.append(
             [
                 label,
-                f"{one.n}",
-                percent(one.accuracy.value),
-                f"{percent(one.accuracy.low)} to {percent(one.accuracy.high)}",
-                f"{one.auc.value:.3f}" if one.auc.known else "–",
+                f"{measures.n}",
+                percent(measures.accuracy.value),
+                f"{percent(measures.accuracy.low)} to {percent(measures.accuracy.high)}",
+                f"{measures.auc.value:.3f}" if measures.auc.known else "–",
             ]
         )
     for name, estimate, auc in (
@@ -203,8 +137,7 @@ def name_refused(prepared: Prepared, *, quiet: bool) -> None:
     """Say how many images were refused, and name the first few."""
     refused = prepared.catalog.quarantine
     named = [(row.path, str(row.facts.refusal)) for row in refused[:MOST_NAMED]]
-    where = "`foveate check` and the report name them all"
-    name_some(named, len(refused), len(prepared.catalog.rows), where, quiet=quiet)
+    name_some(named, len(refused), len(prepared.catalog.rows), EVERYWHERE, quiet=quiet)
 
 
 def name_some(

@@ -8,7 +8,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark
-from foveate.cli.shared import choose_target, need_extra
+from foveate.cli.shared import need_extra
 from foveate.outputs import Output, check_folder, check_outputs
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def cut(
     from foveate.aerial import cutting
     from foveate.aerial.cutting.writing import is_index_alone
     from foveate.aerial.grid import parse_length
+    from foveate.workflow.engine import choose_target
 
     if is_index_alone(out):
         check_outputs(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,26 +10,16 @@ import typer
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark, remarks
 from foveate.cli.processes import run_machines, run_many
-from foveate.cli.shared import (
-    also_known,
-    choose_target,
-    files_of,
-    find_project,
-    name_refused,
-    print_training,
-    result_paths,
-)
+from foveate.cli.shared import name_refused, print_training
 from foveate.errors import SettingsError
-from foveate.files import is_url, write_anywhere
+from foveate.files import is_url
 from foveate.finetune.position import is_helper, is_one_of_many
-from foveate.outputs import MODEL, PAGE, Output, check_outputs
 
 if TYPE_CHECKING:
-    from foveate.history import Outcome
     from foveate.settings import Settings
     from foveate.targets import Target
-    from foveate.workflow.engine import Engine
-    from foveate.workflow.training import Training
+    from foveate.workflow.places import Destination
+    from foveate.workflow.train import Trained
 
 
 def train(
@@ -70,6 +57,9 @@ def train(
 ) -> None:
     """Train a classifier on SOURCE, evaluate it, write model and report."""
     from foveate.settings import make_settings
+    from foveate.workflow.engine import choose_target
+    from foveate.workflow.places import Destination, files_of, find_project
+    from foveate.workflow.train import train as train_verb
 
     project = find_project(source)
     settings = make_settings(
@@ -90,63 +80,47 @@ def train(
             "workers": workers,
         },
     )
-    task = _Task(source, settings, project, out, report, limit, sample, as_json, quiet)
-    check_outputs(task.outputs(), [*files_of(source), settings.test_list or None])
+    destination = Destination(out, report, None if out and is_url(out) else project)
+    destination.check([*files_of(source), settings.test_list or None])
     if not settings.refines:
         _check_flags({"--depth": depth, "--epochs": epochs, "--device": device}, devices, quiet)
-    cluster = None if is_one_of_many() else choose_target(engine, target, project)
-    if cluster is not None and settings.refines:
-        _refine_there(task, cluster, target or "spark")
-    elif devices > 1 and not is_one_of_many():
+    elif not is_one_of_many():
+        cluster = choose_target(engine, target, project)
+        if cluster is not None and cluster.kind == "torch":
+            _check_stays_here(destination)
+            run_machines(cluster, settings, source, quiet=quiet)
+            return
+        if cluster is not None:
+            _check_stays_here(destination)
+            _refine_there(
+                cluster,
+                source,
+                settings,
+                target or "spark",
+                destination,
+                limit,
+                sample,
+                as_json=as_json,
+                quiet=quiet,
+            )
+            return
+    if devices > 1 and not is_one_of_many():
         run_many(devices, settings)
-    else:
-        _train_here(task, cluster, also_known(engine, target, sample))
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What to train, and where it goes.
-
-    Attributes:
-        source: as the user named it.
-        settings: all of them.
-        project: whose history, model and report it is; None for bare sources.
-        out: where the classifier goes, a path or URL; the usual place where None.
-        report: where the report goes; beside the classifier where None.
-        limit: images to use at most.
-        sample: share of the images to use.
-        as_json: whether to print one JSON object rather than the table.
-        quiet: whether to say nothing while it works.
-    """
-
-    source: str
-    settings: Settings
-    project: Path | None
-    out: str | None
-    report: Path | None
-    limit: int | None
-    sample: float
-    as_json: bool
-    quiet: bool
-
-    @property
-    def url(self) -> str | None:
-        """Where the classifier goes, if that is not on this machine."""
-        return self.out if self.out is not None and is_url(self.out) else None
-
-    @property
-    def model(self) -> Path | None:
-        """The file that the user named for it."""
-        return None if self.out is None or self.url else Path(self.out)
-
-    def outputs(self) -> list[Output]:
-        """What will be written, as far as names are known; a run's own name is not yet."""
-        if self.url:
-            page = self.report or f"{self.url.removesuffix('.onnx')}.html"
-            model: str | Path = self.url
-        else:
-            model, page = result_paths("run", self.model, self.report, self.project)
-        return [Output("a classifier", model, MODEL), Output("the report", page, PAGE)]
+        return
+    quiet = quiet or is_helper()
+    with ProgressBar(quiet=quiet) as progress:
+        trained = train_verb(
+            source,
+            settings,
+            destination=destination,
+            limit=limit,
+            sample=sample,
+            engine=engine,
+            target=target,
+            progress=progress,
+            remark=remarks(quiet=quiet),
+        )
+    _show(trained, as_json=as_json, quiet=quiet)
 
 
 def _check_flags(given: Mapping[str, object], devices: int, quiet: bool) -> None:
@@ -161,115 +135,47 @@ def _check_flags(given: Mapping[str, object], devices: int, quiet: bool) -> None
         )
 
 
-def _refine_there(task: _Task, target: Target, name: str) -> None:
-    """Refine on a target; its machines are a cluster's, or given the same command."""
+def _check_stays_here(destination: Destination) -> None:
+    if destination.url:
+        raise SettingsError("A refined network comes back to this machine: --out is a file.")
+
+
+def _refine_there(
+    cluster: Target,
+    source: str,
+    settings: Settings,
+    name: str,
+    destination: Destination,
+    limit: int | None,
+    sample: float,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Refine on a cluster of kind spark."""
     from foveate.cli.refine_on_target import refine_on_target
 
-    if task.url:
-        raise SettingsError("A refined network comes back to this machine: --out is a file.")
-    if target.kind == "torch":
-        run_machines(target, task.settings, task.source, quiet=task.quiet)
-        return
     refined = refine_on_target(
-        target,
-        task.source,
-        task.settings,
+        cluster,
+        source,
+        settings,
         name=name,
-        project=task.project,
-        model=task.model,
-        report=task.report,
-        limit=task.limit,
-        sample=task.sample,
-        quiet=task.quiet,
+        destination=destination,
+        limit=limit,
+        sample=sample,
+        quiet=quiet,
     )
-    refined.show(as_json=task.as_json, quiet=task.quiet)
+    refined.show(as_json=as_json, quiet=quiet)
 
 
-def _train_here(task: _Task, cluster: Target | None, flags: dict[str, str]) -> None:
-    """Train on this machine, or features on a cluster and the rest here; in each process."""
-    from foveate.history import find_place, recording
-    from foveate.workflow import pipeline
-
-    settings = task.settings
-    place = None if is_helper() else find_place(task.project, settings.tracking)
-    told = remarks(quiet=task.quiet or is_helper())
-    known = settings.as_text() | {"limit": str(task.limit)} | flags
-    with recording(
-        place, "train", task.source, known, label=settings.classifier, remark=told
-    ) as record:
-        with (
-            ProgressBar(quiet=task.quiet or is_helper()) as progress,
-            _engine(cluster) as where,
-        ):
-            training = pipeline.train(
-                task.source,
-                settings,
-                limit=task.limit,
-                sample=task.sample,
-                name=record.name,
-                engine=where,
-                progress=progress,
-            )
-        written = _write(task, training)
-        record.finish(written.outcome)
-    _show(task, training, written)
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """Where results are, paths or URLs, and what the run history keeps of them."""
-
-    model: str
-    report: str
-    outcome: Outcome
-
-
-def _write(task: _Task, training: Training) -> _Written:
-    """Write the classifier and its report."""
-    from foveate.evaluation import write_report
-    from foveate.workflow.outcomes import training_outcome
-    from foveate.workflow.results import training_report
-
-    project = None if task.url else task.project
-    model, page = result_paths(training.name, task.model, task.report, project)
-    details = training_report(training, model=model, source=task.source)
-    if task.url is None:
-        training.save(model)
-        write_report(page, training.evaluation, training.predictions, details)
-        outcome = training_outcome(training, details, model=model, report=page)
-        return _Written(str(model), str(page), outcome)
-    write_anywhere(task.url, training.classifier.onnx_bytes)
-    if training.refinement is not None:  # as `save` does: what it goes on from is not needed now
-        training.refinement.checkpoint.unlink(missing_ok=True)
-    beside = str(task.report or f"{task.url.removesuffix('.onnx')}.html")
-    write_report(task.report or beside, training.evaluation, training.predictions, details)
-    outcome = training_outcome(training, details, model=None, report=task.report)
-    return _Written(task.url, beside, outcome)
-
-
-def _show(task: _Task, training: Training, written: _Written) -> None:
+def _show(trained: Trained, *, as_json: bool, quiet: bool) -> None:
     """Print the table or the JSON object, and what to know before trusting the numbers."""
-    from foveate.workflow.results import training_json, training_notes
+    from foveate.workflow.results.training import training_notes
 
-    if task.as_json:
-        places = {"model": written.model, "report": written.report}
-        print_json(training_json(training, model=None, report=None) | places)
+    if as_json:
+        print_json(trained.to_json())
     else:
-        print_training(training, written.model, written.report)
-    for note in training_notes(training):
-        remark(f"Note: {note}", quiet=task.quiet)
-    name_refused(training.prepared, quiet=task.quiet)
-
-
-@contextmanager
-def _engine(cluster: Target | None) -> Iterator[Engine]:
-    """What computes features and fits heads."""
-    if cluster is None:
-        from foveate.workflow.engine import HERE
-
-        yield HERE
-    else:
-        from foveate.spark.engine import spark_engine
-
-        with spark_engine(cluster) as engine:
-            yield engine
+        print_training(trained.training, str(trained.model), str(trained.report))
+    for note in training_notes(trained.training):
+        remark(f"Note: {note}", quiet=quiet)
+    name_refused(trained.training.prepared, quiet=quiet)

@@ -9,7 +9,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, percent, print_json, print_table, remark, remarks
-from foveate.cli.shared import files_of, find_project, name_refused
+from foveate.cli.shared import name_refused
 from foveate.outputs import PAGE, Output, check_outputs
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def tune(
     _debug: options.Debug = False,
 ) -> None:
     """Try backbones, resolutions and heads on SOURCE: accuracy against images/s."""
-    from foveate.history import find_place, recording
     from foveate.settings import make_settings
-    from foveate.tuning import tune as search
-    from foveate.workflow.outcomes import tuning_outcome
+    from foveate.workflow.places import files_of, find_project
+    from foveate.workflow.tune import tune as tune_verb
+    from foveate.workflow.tune import usual_page
 
     project = find_project(source)
     settings = make_settings(
@@ -77,45 +77,38 @@ def tune(
             "workers": workers,
         },
     )
-    usual = project / "reports" / "tune.html" if project else Path("tune.html")
+    page = report or usual_page(project, "tune")
     inputs = [*files_of(source), settings.test_list or None]
-    check_outputs([Output("the report", report or usual, PAGE)], inputs)
-    told = remarks(quiet=quiet)
-    known = settings.as_text() | {"limit": str(limit), "minutes": str(minutes)}
-    with recording(
-        find_place(project, settings.tracking), "tune", source, known, remark=told
-    ) as record:
-        with ProgressBar(quiet=quiet) as progress:
-            found = search(
-                source,
-                settings,
-                minutes=minutes,
-                backbones=backbone or (),
-                resolutions=resolution or (),
-                classifiers=classifier or (),
-                limit=limit,
-                progress=progress,
-            )
-        if report is None:
-            report = Path("tune.html")
-            if project is not None:
-                report = project / "reports" / f"{record.name}.html"
-        found.report(report)
-        record.finish(tuning_outcome(found, report=report))
+    check_outputs([Output("the report", page, PAGE)], inputs)
+    with ProgressBar(quiet=quiet) as progress:
+        run = tune_verb(
+            source,
+            settings,
+            minutes=minutes,
+            backbones=backbone or (),
+            resolutions=resolution or (),
+            classifiers=classifier or (),
+            limit=limit,
+            report=report,
+            write=True,
+            progress=progress,
+            remark=remarks(quiet=quiet),
+        )
+    tuning = run.tuning
     if as_json:
-        print_json({"report": str(report), **found.to_json()})
+        print_json({"report": str(run.report), **tuning.to_json()})
     else:
-        _print(found, report)
-    if found.untried:
+        _print(tuning, Path(str(run.report)))
+    if tuning.untried:
         remark(
-            f"Note: the minutes did not suffice for {len(found.untried)} of "
-            f"{len(found.candidates)} settings; the same command goes on where it ended.",
+            f"Note: the minutes did not suffice for {len(tuning.untried)} of "
+            f"{len(tuning.candidates)} settings; the same command goes on where it ended.",
             quiet=quiet,
         )
-    name_refused(found.training.prepared, quiet=quiet)
+    name_refused(tuning.training.prepared, quiet=quiet)
 
 
-def _print(found: Tuning, report: Path) -> None:
+def _print(tuning: Tuning, report: Path) -> None:
     """The table and the few lines after it."""
     from foveate.tuning.results import table_rows
 
@@ -130,16 +123,16 @@ def _print(found: Tuning, report: Path) -> None:
                 f"{row.tried.images_per_second:,.0f}",
                 row.marks,
             ]
-            for row in table_rows(found)
+            for row in table_rows(tuning)
         ],
     )
-    accuracy = found.evaluation.accuracy
+    accuracy = tuning.evaluation.accuracy
     print(
         "\nAccuracy in the table is from cross-validation inside the training images.\n"
-        f"The chosen one ({found.chosen.candidate}) is right on {percent(accuracy.value)} of "
+        f"The chosen one ({tuning.chosen.candidate}) is right on {percent(accuracy.value)} of "
         f"{accuracy.n} test images ({percent(accuracy.low)} to {percent(accuracy.high)}), "
-        f"{sum(found.seconds.values()):.1f} s in all.\n"
-        f"{found.outlook.sentence}\n\n"
-        f"Train it  {found.command()}\n"
+        f"{sum(tuning.seconds.values()):.1f} s in all.\n"
+        f"{tuning.outlook.sentence}\n\n"
+        f"Train it  {tuning.command()}\n"
         f"Report    {report}"
     )

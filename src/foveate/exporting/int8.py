@@ -15,8 +15,8 @@ from foveate.model_file import Quantisation, replace_backbone
 from foveate.runtime.quantisation import Quantised, is_quantised
 from foveate.runtime.rate import measure_rates
 from foveate.settings import Settings
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
-from foveate.workflow.scoring import predict_rows, score, unseen
+from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare_part
+from foveate.workflow.scoring import predict_rows, score_source, unseen
 
 CALIBRATION_IMAGES = 300
 """Measured on EfficientNet-Lite0: 50 and 200 images leave the same error of the features."""
@@ -49,8 +49,8 @@ def export_int8(
     settings = settings or Settings()
     if is_quantised(classifier.backbone):
         raise ModelFileError("This classifier is in int8 already. Give the one it was made from.")
-    scoring = score(classifier, source, settings, limit=limit, progress=progress)
-    prepared, watch = scoring.prepared, Stopwatch(scoring.seconds)
+    scored = score_source(classifier, source, settings, limit=limit, progress=progress)
+    prepared, watch = scored.prepared, Stopwatch(scored.seconds)
     test = _test_rows(classifier, prepared, settings)
     with watch.stage("calibrate"):
         rows = calibration_rows(classifier, prepared, images, seed=settings.seed)
@@ -59,7 +59,7 @@ def export_int8(
     other = Classifier(data, precision=settings.precision, runtime=settings.runtime)
     extractor = Extractor(other.backbone, other.metadata.backbone, other.resize)
     tested = prepared.source.of(row.entry for row in test)
-    found = prepare(tested, settings, watch, progress, extractor)
+    found = prepare_part(tested, settings, watch, progress, extractor)
     comparison = compare_paired(
         predict_rows(other, found, test).right, predict_rows(classifier, prepared, test).right
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from foveate.errors import FoveateError
+from foveate.errors import FoveateError, Stopped
 from foveate.history.facts import facts
 from foveate.history.outbox import Entry, waiting
 from foveate.history.place import OFF, Place
@@ -226,6 +226,8 @@ def _let_go(helper: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, Stopped):
+        return "It was stopped."
     if isinstance(error, KeyboardInterrupt):
         return "It was stopped by Ctrl-C."
     if isinstance(error, FoveateError):

@@ -24,41 +24,11 @@ from foveate.spark.session import open_session
 from foveate.spark.worker import NAMED, Job, Kind
 from foveate.targets import Target
 from foveate.workflow.preparation import Progress, Stopwatch, limits_of
+from foveate.workflow.results.bulk import BulkResult, ClusterUse
 
 FILE_SUFFIXES = {"score": (".parquet", ".csv"), "featurize": (".parquet",)}
 PARTS = ".parts"
 """What the folder of parts is called beside a single file, as long as that is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """What a cluster has done with a set of images.
-
-    Attributes:
-        out: the file or folder of the result.
-        images: files in the set.
-        refused: those of them that could not be used.
-        named: path and reason of the first few of these.
-        predicted: images by predicted label, in the order of the labels; empty for features.
-        confidence: mean probability of the predicted labels; None for features.
-        computed: images done in this run; the others an earlier one had done.
-        images_per_second: of these; None where there were none.
-        precisions: what the workers computed in.
-        peak: bytes of memory that a Python worker held at most.
-        seconds: by stage.
-    """
-
-    out: str
-    images: int
-    refused: int
-    named: tuple[tuple[str, str], ...]
-    predicted: Mapping[str, int]
-    confidence: float | None
-    computed: int
-    images_per_second: float | None
-    precisions: tuple[str, ...]
-    peak: int
-    seconds: Mapping[str, float]
 
 
 def score(
@@ -71,7 +41,7 @@ def score(
     limit: int | None = None,
     sample: float = 1.0,
     progress: Progress | None = None,
-) -> Bulk:
+) -> BulkResult:
     """Predictions for every image of a source, computed on a cluster.
 
     Args:
@@ -109,7 +79,7 @@ def featurize(
     limit: int | None = None,
     sample: float = 1.0,
     progress: Progress | None = None,
-) -> Bulk:
+) -> BulkResult:
     """The features of every image of a source, computed on a cluster.
 
     Images that cannot be used are listed in `_refused/` of a folder of parts.
@@ -184,7 +154,7 @@ def _bulk(
     target: Target,
     out: str,
     progress: Progress | None,
-) -> Bulk:
+) -> BulkResult:
     watch = Stopwatch()
     out = absolute(out).rstrip("/")
     suffix = check_out(out, work.kind)
@@ -248,13 +218,13 @@ def check_out(out: str, kind: Kind) -> str:
 
 def _summary(
     finished: Finished, out: str, labels: tuple[str, ...], seconds: Mapping[str, float]
-) -> Bulk:
+) -> BulkResult:
     read = finished.all_images - finished.refused
     counts = finished.predicted
     named = [one for tally in finished.tallies for one in tally.named]
-    return Bulk(
+    return BulkResult(
         out=out,
-        images=finished.all_images,
+        files=finished.all_images,
         refused=finished.refused,
         named=tuple(named[:NAMED]),
         predicted={label: counts[label] for label in labels},
@@ -263,7 +233,8 @@ def _summary(
         else None,
         computed=finished.images,
         images_per_second=finished.images / finished.seconds if finished.images else None,
-        precisions=finished.precisions,
-        peak=max((tally.peak for tally in finished.tallies), default=0),
         seconds=dict(seconds),
+        cluster=ClusterUse(
+            finished.precisions, max((tally.peak for tally in finished.tallies), default=0)
+        ),
     )

@@ -27,7 +27,14 @@ from foveate.spark.plan import read_plan
 from foveate.spark.session import open_session
 from foveate.spark.worker import Job
 from foveate.targets import Target
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, limits_of
+from foveate.workflow.preparation import (
+    Extractor,
+    Prepared,
+    Progress,
+    Stopwatch,
+    limits_of,
+    prepare_part,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -39,7 +46,7 @@ ROWS_AT_ONCE = 512
 
 
 class SparkEngine:
-    """Where `training.train` computes: on a cluster. Make one with `spark_engine`.
+    """Where `training.train_classifier` computes: on a cluster. Make one with `spark_engine`.
 
     Args:
         session: of the cluster.
@@ -57,16 +64,19 @@ class SparkEngine:
         settings: Settings,
         watch: Stopwatch,
         progress: Progress | None,
-        extractor: Extractor,
+        extractor: Extractor | None,
     ) -> Prepared:
         """Inspect every image of a source, and compute its features, on the workers.
 
-        They stay in the target's storage, so that the next training finds them.
+        Features stay in the target's storage, so that the next training finds them. Without an
+        extractor the images are inspected on this machine.
 
         Raises:
             SourceError: derived data cannot be kept.
             ClusterError: the cluster failed, or does not share the storage.
         """
+        if extractor is None:
+            return prepare_part(source, settings, watch, progress, None)
         with watch.stage("load"):
             workspace = open_workspace(source)
             store = FactStore(workspace)

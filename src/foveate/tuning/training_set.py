@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate import __version__
-from foveate.catalog import ImageRow, Source, Workspace, groups_of
+from foveate.catalog import ImageRow, Source, Workspace
 from foveate.errors import TooFewImages
 from foveate.files import digest
 from foveate.settings import Settings
 from foveate.tuning.subsets import nested_ranks
-from foveate.workflow.preparation import Progress, Stopwatch, prepare, split_catalog
+from foveate.workflow.engine import HERE
+from foveate.workflow.preparation import Progress, Stopwatch
+from foveate.workflow.training_data import Means, prepare_data
 
 # What a cross-validated accuracy depends on, beside the candidate and the images.
 _JUDGED_BY = ("c", "class_weight", "folds", "trees", "seed", "resize", "precision", "runtime")
@@ -74,17 +76,13 @@ def read_training_set(
     Raises:
         TooFewImages: a label has too few images to train and test on, or to cross-validate.
     """
-    inspected = prepare(listed, settings, watch, progress, None)
-    duplicates, split = split_catalog(listed, inspected.catalog, settings)
-    inspected.store.close(inspected.catalog, split)
-    rows = tuple(inspected.catalog.of_side(split, "train"))
-    groups = np.array(groups_of(rows, duplicates, split), np.intp)
-    found = TrainingSet(
-        listed, inspected.workspace, rows, groups, np.zeros(len(rows)), len(split.test)
-    )
+    data = prepare_data(listed, settings, None, Means(HERE, watch, progress))
+    rows, workspace, n_test = tuple(data.trained), data.prepared.workspace, len(data.split.test)
+    groups = np.array(data.groups, np.intp)
+    found = TrainingSet(listed, workspace, rows, groups, np.zeros(len(rows)), n_test)
     _check_can_hold_out(found)
     ranks = nested_ranks(found.codes, groups, least=settings.folds, seed=settings.seed)
-    return TrainingSet(listed, inspected.workspace, rows, groups, ranks, len(split.test))
+    return TrainingSet(listed, workspace, rows, groups, ranks, n_test)
 
 
 def _check_can_hold_out(found: TrainingSet) -> None:

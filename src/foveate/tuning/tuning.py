@@ -25,8 +25,8 @@ from foveate.tuning.search import Tried, search
 from foveate.tuning.subsets import shares_of
 from foveate.tuning.training_set import TrainingSet, read_training_set
 from foveate.workflow.preparation import Progress, Stopwatch, labelled_source
-from foveate.workflow.results import train_command
-from foveate.workflow.training import Training, train
+from foveate.workflow.results.training import train_command
+from foveate.workflow.training import Training, train_classifier
 
 MINUTES = 10.0
 """What a search may take, unless told otherwise."""
@@ -158,7 +158,7 @@ def tune(
             raise OutOfTime
         budget.release()
         with watch.stage("train"), few_threads(len(data.rows)):
-            training = train(
+            training = train_classifier(
                 source,
                 chosen.candidate.settings(settings),
                 limit=limit,

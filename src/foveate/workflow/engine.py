@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.catalog import ImageRow, Source
+from foveate.errors import SettingsError
+from foveate.files import use_storage_options
 from foveate.settings import Settings
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
+from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare_part
 
 if TYPE_CHECKING:
     from foveate.heads import Head, HeadKind
+    from foveate.targets import Target
 
 
 class Engine(Protocol):
@@ -25,9 +30,12 @@ class Engine(Protocol):
         settings: Settings,
         watch: Stopwatch,
         progress: Progress | None,
-        extractor: Extractor,
+        extractor: Extractor | None,
     ) -> Prepared:
-        """Inspect every image of a source, and compute its features."""
+        """Inspect every image of a source, and compute its features where there is an extractor.
+
+        Who calls it writes the catalog; see `training_data.prepare_data`.
+        """
         ...
 
     def fit(
@@ -50,10 +58,10 @@ class LocalEngine:
         settings: Settings,
         watch: Stopwatch,
         progress: Progress | None,
-        extractor: Extractor,
+        extractor: Extractor | None,
     ) -> Prepared:
         """Inspect every image of a source, and compute its features."""
-        return prepare(source, settings, watch, progress, extractor)
+        return prepare_part(source, settings, watch, progress, extractor)
 
     def fit(
         self,
@@ -67,6 +75,47 @@ class LocalEngine:
 
 
 HERE = LocalEngine()
+
+
+def choose_target(engine: str | None, name: str | None, project: Path | None) -> Target | None:
+    """The cluster that a verb works on; None for this machine.
+
+    Args:
+        engine: "local", "spark", or None for the one that the target needs.
+        name: of a target.
+        project: whose settings file names targets; that of the folder one is in, where None.
+
+    Raises:
+        SettingsError: there is no such engine or target, or they contradict each other.
+    """
+    from foveate.targets import Target, find_target
+
+    if engine not in (None, "local", "spark"):
+        raise SettingsError(f"There is no engine ‘{engine}’; choose local or spark.")
+    if name is None:
+        # Without a name: what spark-submit or Spark's own settings say, else all cores here.
+        return Target() if engine == "spark" else None
+    if engine == "local":
+        raise SettingsError(f"--engine local works on this machine, --target {name} elsewhere.")
+    target = find_target(name, project)
+    use_storage_options(target.opened_storage_options())  # the model may lie in the store, too
+    return target
+
+
+@contextmanager
+def open_engine(cluster: Target | None) -> Iterator[Engine]:
+    """What computes features and fits heads: this machine where there is no cluster.
+
+    Raises:
+        ClusterError: the cluster cannot be reached.
+    """
+    if cluster is None:
+        yield HERE
+        return
+    from foveate.spark.engine import spark_engine
+
+    with spark_engine(cluster) as engine:
+        yield engine
 
 
 def fit_rows(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ from foveate.catalog import (
     split_by_image,
     split_by_subfolder,
 )
-from foveate.errors import SourceError, TooFewImages
+from foveate.errors import SourceError, Stopped, TooFewImages
 from foveate.features import (
     FeatureCache,
     Featurizer,
@@ -187,6 +188,23 @@ def labelled_source(source: str | Path, settings: Settings) -> Source:
     return listed
 
 
+def stoppable(progress: Progress | None, stop: Event | None) -> Progress | None:
+    """A progress that ends the verb once `stop` is set, from whatever thread.
+
+    What is left behind is what Ctrl-C leaves: the same verb goes on from there.
+    """
+    if stop is None:
+        return progress
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        if stop.is_set():
+            raise Stopped
+        if progress is not None:
+            progress(stage, done, total, note)
+
+    return tell
+
+
 def prepare(
     source: Source,
     settings: Settings,
@@ -194,7 +212,24 @@ def prepare(
     progress: Progress | None,
     extractor: Extractor | None,
 ) -> Prepared:
-    """Inspect every image of a source and bring its features to the cache.
+    """Inspect every image of a source, bring its features to the cache, and write its catalog.
+
+    See `prepare_part` for arguments and errors. Who splits the source takes
+    `training_data.prepare_data`, so that the catalog tells the split, too.
+    """
+    prepared = prepare_part(source, settings, watch, progress, extractor)
+    prepared.store.close(prepared.catalog)
+    return prepared
+
+
+def prepare_part(
+    source: Source,
+    settings: Settings,
+    watch: Stopwatch,
+    progress: Progress | None,
+    extractor: Extractor | None,
+) -> Prepared:
+    """The same without writing the catalog, which is that of the whole source.
 
     Args:
         source: the files.

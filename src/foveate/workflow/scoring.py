@@ -19,27 +19,44 @@ from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatc
 
 
 @dataclass(frozen=True, slots=True)
-class Scoring:
-    """What `score` or `evaluate` found out about the images of a source.
+class Scored:
+    """What a classifier says of the images of a source.
 
     Attributes:
         classifier: the classifier.
         prepared: source, catalog, features.
         predictions: one row per image.
-        trained_on: files left out because the classifier was trained on them or on a copy.
-        evaluation: None where only predictions were wanted.
         seconds: by stage.
     """
 
     classifier: Classifier
     prepared: Prepared
     predictions: Predictions
-    trained_on: int
-    evaluation: Evaluation | None
     seconds: dict[str, float]
 
 
-def score(
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """How often a classifier is right on the images of a source.
+
+    Attributes:
+        classifier: the classifier.
+        prepared: source, catalog, features.
+        predictions: one row per image that it is evaluated on.
+        evaluation: of those.
+        trained_on: files left out because the classifier was trained on them or on a copy.
+        seconds: by stage.
+    """
+
+    classifier: Classifier
+    prepared: Prepared
+    predictions: Predictions
+    evaluation: Evaluation
+    trained_on: int
+    seconds: dict[str, float]
+
+
+def score_source(
     classifier: Classifier,
     source: str | Path,
     settings: Settings | None = None,
@@ -47,7 +64,7 @@ def score(
     limit: int | None = None,
     sample: float = 1.0,
     progress: Progress | None = None,
-) -> Scoring:
+) -> Scored:
     """Predictions for every image of a source; refused images have a row with the reason.
 
     Args:
@@ -68,17 +85,16 @@ def score(
     extractor = Extractor(classifier.backbone, classifier.metadata.backbone, classifier.resize)
     prepared = prepare(listed, settings, watch, progress, extractor)
     with watch.stage("predict"):
-        prepared.store.close(prepared.catalog)
         predictions = predict_rows(classifier, prepared, prepared.catalog.rows)
         predictions = replace(
             predictions,
             model=classifier.id,
             trained_on=tuple(classifier.was_trained_on(image) for image in predictions.ids or ()),
         )
-    return Scoring(classifier, prepared, predictions, 0, None, watch.seconds)
+    return Scored(classifier, prepared, predictions, watch.seconds)
 
 
-def evaluate(
+def evaluate_source(
     classifier: Classifier,
     source: str | Path,
     settings: Settings | None = None,
@@ -86,7 +102,7 @@ def evaluate(
     include_training: bool = False,
     limit: int | None = None,
     progress: Progress | None = None,
-) -> Scoring:
+) -> Evaluated:
     """How good a classifier is on the labelled images of a source.
 
     Images that the classifier was trained on, and near duplicates of them, are left out: on them
@@ -105,19 +121,21 @@ def evaluate(
         SourceError: nothing in the source can be evaluated on.
     """
     settings = settings or Settings()
-    scoring = score(classifier, source, settings, limit=limit, progress=progress)
-    watch = Stopwatch(scoring.seconds)
+    scored = score_source(classifier, source, settings, limit=limit, progress=progress)
+    watch = Stopwatch(scored.seconds)
     with watch.stage("evaluate"):
-        catalog = scoring.prepared.catalog
+        catalog = scored.prepared.catalog
         keep = list(range(len(catalog.rows)))
         trained_on = 0
         if not include_training:
             keep, trained_on = unseen(classifier, catalog, settings)
-        predictions = scoring.predictions.take(keep)
+        predictions = scored.predictions.take(keep)
         if not set(predictions.known) & set(classifier.labels):
             raise SourceError(_nothing_to_evaluate(classifier, catalog, trained_on))
         evaluation = evaluate_predictions(predictions, seed=settings.seed)
-    return replace(scoring, predictions=predictions, trained_on=trained_on, evaluation=evaluation)
+    return Evaluated(
+        classifier, scored.prepared, predictions, evaluation, trained_on, watch.seconds
+    )
 
 
 def predict_rows(

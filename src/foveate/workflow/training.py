@@ -15,7 +15,6 @@ from foveate.catalog import Blocks, Duplicates, ImageRow, Source, Split
 from foveate.classifier import Classifier
 from foveate.evaluation import Estimate, Evaluation, clustered, wilson
 from foveate.evaluation import evaluate as evaluate_predictions
-from foveate.finetune.gather import TrainingRows
 from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedAccuracy:
+class AccuracyByLand:
     """The same kind of head on frozen features, tested on other land and tested next door.
 
     Attributes:
@@ -68,7 +67,7 @@ class Training:
         evaluation: of those predictions.
         refinement: how the backbone was refined; None where it was taken as it is.
         baseline: what a linear SVM on the features before refining predicts for the same images.
-        places: where the split was by blocks of land, what that says; None otherwise.
+        by_land: where the split was by blocks of land, what that says; None otherwise.
         seconds: by stage.
     """
 
@@ -83,7 +82,7 @@ class Training:
     evaluation: Evaluation
     refinement: Refinement | None
     baseline: Predictions | None
-    places: PlacedAccuracy | None
+    by_land: AccuracyByLand | None
     seconds: dict[str, float]
 
     @property
@@ -94,11 +93,15 @@ class Training:
     def save(self, path: str | Path) -> None:
         """Write the classifier, one ONNX file; what a killed training goes on from is then gone."""
         self.classifier.save(path)
+        self.forget_checkpoint()
+
+    def forget_checkpoint(self) -> None:
+        """Remove what a killed training goes on from: the classifier is safe."""
         if self.refinement is not None:
             self.refinement.checkpoint.unlink(missing_ok=True)
 
 
-def train(
+def train_classifier(
     source: str | Path,
     settings: Settings | None = None,
     *,
@@ -148,16 +151,20 @@ def _train(listed: Source, settings: Settings, name: str, means: Means) -> Train
         extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
         data = prepare_data(listed, settings, extractor, means)
     with watch.stage("head"):
+        if means.progress is not None:
+            means.progress("head", 0, len(data.trained))
         head = means.engine.fit(data.prepared, data.trained, data.groups, settings)
-    frozen = places = refinement = None
+    frozen = by_land = refinement = None
     if means.device is not None or data.split.blocks is not None:
         frozen = _tested(extractor, head, settings, data)
     if data.split.blocks is not None and frozen is not None:
         with watch.stage("split by image"):
             by_image = _accuracy_by_image(data, extractor, settings, means.engine)
             by_block = _by_blocks(frozen, data.tested, data.split.blocks, settings)
-            places = PlacedAccuracy(by_block, by_image)
+            by_land = AccuracyByLand(by_block, by_image)
     if means.device is not None:
+        from foveate.finetune.gather import TrainingRows
+
         rows = TrainingRows(
             data.trained, np.array(data.groups), data.prepared.features_of(data.trained)
         )
@@ -186,7 +193,7 @@ def _train(listed: Source, settings: Settings, name: str, means: Means) -> Train
         evaluation=evaluation,
         refinement=refinement,
         baseline=frozen if refinement is not None else None,
-        places=places,
+        by_land=by_land,
         seconds=watch.seconds,
     )
 
@@ -227,8 +234,8 @@ def _accuracy_by_image(
     """The accuracy that a split by image would have shown, with the same share and seed."""
     dealt = data.dealt_by_image(settings)
     head = engine.fit(dealt.prepared, dealt.trained, dealt.groups, settings)
-    found = _tested(extractor, head, settings, dealt)
-    return wilson(int(found.right.sum()), len(found.right))
+    predictions = _tested(extractor, head, settings, dealt)
+    return wilson(int(predictions.right.sum()), len(predictions.right))
 
 
 def _by_blocks(

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from foveate.backbones import Backbone
 from foveate.catalog import Duplicates, ImageRow, Source, Split, groups_of, split_by_image
-from foveate.finetune.choices import settled
 from foveate.settings import Settings
-from foveate.workflow.engine import Engine
+from foveate.workflow.engine import HERE, Engine
 from foveate.workflow.preparation import (
     Extractor,
     Prepared,
     Progress,
     Stopwatch,
-    prepare,
+    prepare_part,
     split_catalog,
 )
 
@@ -82,21 +81,21 @@ def settle(listed: Source, settings: Settings, backbone: Backbone, means: Means)
     """
     if means.device is None:
         return settings
-    inspected = prepare(listed, settings, means.watch, means.progress, None)
-    _, split = split_catalog(listed, inspected.catalog, settings)
-    inspected.store.close(inspected.catalog, split)
-    return settled(settings, backbone, inspected.catalog.of_side(split, "train"), means.device)
+    from foveate.finetune.choices import settled
+
+    inspected = prepare_data(listed, settings, None, replace(means, engine=HERE))
+    return settled(settings, backbone, inspected.trained, means.device)
 
 
 def prepare_data(
-    listed: Source, settings: Settings, extractor: Extractor, means: Means
+    listed: Source, settings: Settings, extractor: Extractor | None, means: Means
 ) -> TrainingData:
-    """Features of all images, and which of them train.
+    """Features of all images, and which of them train; the catalog then tells the split.
 
     Args:
         listed: the images.
         settings: all of them.
-        extractor: what computes the features.
+        extractor: what computes the features; None to inspect only.
         means: its watch gets the seconds of the stages of `prepare` and of "split".
 
     Raises:
@@ -115,8 +114,8 @@ def with_refined_features(
     """The same images with the features of the refined network, as far as they are needed."""
     wanted = [*data.trained, *data.tested] if settings.classifier == "svm-dnn" else data.tested
     source = listed.of(row.entry for row in wanted)
-    found = prepare(source, settings, means.watch, means.progress, extractor)
-    return replace(data, prepared=replace(data.prepared, cache=found.cache))
+    refined = prepare_part(source, settings, means.watch, means.progress, extractor)
+    return replace(data, prepared=replace(data.prepared, cache=refined.cache))
 
 
 def _dealt(prepared: Prepared, duplicates: Duplicates, split: Split) -> TrainingData:

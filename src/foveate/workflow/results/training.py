@@ -1,24 +1,34 @@
-"""Results as others want them: JSON for programs, a report for people."""
+"""A training as others want it: JSON for programs, a report for people, a record for later."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from foveate.evaluation import Estimate, LearningPoint, ReportDetails, advice, compare_paired
 from foveate.evaluation.svg import percent
+from foveate.history import Outcome
 from foveate.settings import Settings
-from foveate.workflow.pipeline import Scoring, Training
-from foveate.workflow.preparation import Prepared
+from foveate.workflow.results.measures import (
+    data_json,
+    fingerprint,
+    if_any,
+    known_numbers,
+    measured,
+    quarantined,
+    rounded,
+    write_evaluation,
+    write_json,
+)
+from foveate.workflow.training import Training
 
-if TYPE_CHECKING:
-    from foveate.spark.bulk import Bulk
+LONGEST_TAG = 4000
 
 
 def training_json(
-    training: Training, *, model: Path | None, report: Path | None
+    training: Training, *, model: str | Path | None = None, report: str | Path | None = None
 ) -> dict[str, object]:
     """What `foveate train --json` prints."""
     prepared = training.prepared
@@ -36,7 +46,7 @@ def training_json(
             {"c": point.c, "accuracy": point.accuracy, "deviation": point.deviation}
             for point in training.head.search
         ],
-        **_data_json(prepared),
+        **data_json(prepared),
         "duplicates": {
             "exact": training.duplicates.exact,
             "near": training.duplicates.near,
@@ -47,51 +57,7 @@ def training_json(
         "refinement": _refinement_json(training),
         "runtime": training.classifier.network.runtime,
         "precision": training.classifier.network.precision,
-        "seconds": _rounded(training.seconds),
-    }
-
-
-def evaluation_json(scoring: Scoring, *, report: Path | None) -> dict[str, object]:
-    """What `foveate evaluate --json` prints."""
-    assert scoring.evaluation is not None  # noqa: S101 - `evaluate` always makes one
-    metadata = scoring.classifier.metadata
-    return {
-        "report": str(report) if report else None,
-        "backbone": metadata.backbone.name,
-        "resolution": metadata.resolution,
-        "classifier": metadata.training.classifier,
-        "c": metadata.training.c,
-        **scoring.evaluation.to_json(),
-        "trained_on": scoring.trained_on,
-        **_data_json(scoring.prepared),
-        "seconds": _rounded(scoring.seconds),
-    }
-
-
-def rate_json(prepared: Prepared, seconds: dict[str, float], out: Path) -> dict[str, object]:
-    """What `foveate score --json` and `foveate featurize --json` print."""
-    return {
-        "images": len(prepared.catalog.usable),
-        **_data_json(prepared),
-        "seconds": _rounded(seconds),
-        "out": str(out),
-    }
-
-
-def bulk_json(bulk: Bulk) -> dict[str, object]:
-    """The same for a set that a cluster has done."""
-    rate = bulk.images_per_second
-    return {
-        "images": bulk.images - bulk.refused,
-        "files": bulk.images,
-        "quarantined": bulk.refused,
-        "images_computed": bulk.computed,
-        "images_per_second": None if rate is None else round(rate, 1),
-        **({"predicted": dict(bulk.predicted)} if bulk.predicted else {}),
-        "precision": list(bulk.precisions),
-        "worker_megabytes": round(bulk.peak / 2**20),
-        "seconds": _rounded(dict(bulk.seconds)),
-        "out": bulk.out,
+        "seconds": rounded(training.seconds),
     }
 
 
@@ -105,48 +71,23 @@ def training_report(training: Training, *, model: Path, source: str) -> ReportDe
         model=model.name,
         backbone=training.classifier.metadata.backbone.model_dump(),
         reproduce=train_command(source, model, training.settings),
-        quarantined=_quarantined(training.prepared),
+        quarantined=quarantined(training.prepared),
         seconds=training.seconds,
         counts={
             "Files": len(catalog.rows),
             "To train on": summary.n_train,
             "To test on": summary.n_test,
-            **_if_any("Too near to test images", near := split.blocks.near if split.blocks else 0),
-            **_if_any("Copies of test images", len(split.left_out) - near),
-            **_if_any("Without a label", len(catalog.usable) - len(catalog.labelled)),
+            **if_any("Too near to test images", near := split.blocks.near if split.blocks else 0),
+            **if_any("Copies of test images", len(split.left_out) - near),
+            **if_any("Without a label", len(catalog.usable) - len(catalog.labelled)),
         },
-        notes=[*training_notes(training), *filter(None, [placed_sentence(training)])],
+        notes=[*training_notes(training), *filter(None, [land_sentence(training)])],
         learning=_learning(training),
         best_epoch=training.refinement.best if training.refinement else None,
         learning_advice=_learning_advice(training),
         comparison=_comparison(training) or "",
         search=[(p.c, p.accuracy, p.deviation) for p in training.head.search],
         chosen_c=training.head.c,
-    )
-
-
-def evaluation_report(scoring: Scoring, *, model: str, source: str) -> ReportDetails:
-    """What the report of an evaluation tells beside the measures."""
-    notes = []
-    if scoring.trained_on:
-        notes.append(
-            f"{scoring.trained_on} images were left out: the classifier was trained on them or on "
-            "near duplicates of them."
-        )
-    return ReportDetails(
-        title=f"{Path(source).name or source}: {Path(model).name}",
-        settings=scoring.classifier.metadata.training.model_dump(mode="json"),
-        model=Path(model).name,
-        backbone=scoring.classifier.metadata.backbone.model_dump(),
-        reproduce=f"foveate evaluate {shlex.quote(model)} {shlex.quote(source)}",
-        quarantined=_quarantined(scoring.prepared),
-        seconds=scoring.seconds,
-        counts={
-            "Files": len(scoring.prepared.catalog.rows),
-            "Tested on": scoring.evaluation.n if scoring.evaluation else 0,
-            **_if_any("Trained on, left out", scoring.trained_on),
-        },
-        notes=notes,
     )
 
 
@@ -160,7 +101,7 @@ def training_notes(training: Training) -> list[str]:
             f"{duplicates.exact} exact and {duplicates.near} near duplicates were kept on the same "
             "side of the split as their originals."
         )
-    notes += _placed_notes(training)
+    notes += _land_notes(training)
     near = split.blocks.near if split.blocks else 0
     if copies := len(split.left_out) - near:
         notes.append(
@@ -189,9 +130,9 @@ def training_notes(training: Training) -> list[str]:
     return notes
 
 
-def placed_sentence(training: Training) -> str:
+def land_sentence(training: Training) -> str:
     """What a split by blocks says beside one by images; empty where it was not by blocks."""
-    found, blocks = training.places, training.split.blocks
+    found, blocks = training.by_land, training.split.blocks
     if found is None or blocks is None:
         return ""
     subject = "An SVM on the frozen features" if training.baseline else "The same classifier"
@@ -203,7 +144,7 @@ def placed_sentence(training: Training) -> str:
     )
 
 
-def _placed_notes(training: Training) -> list[str]:
+def _land_notes(training: Training) -> list[str]:
     blocks = training.split.blocks
     if blocks is None:
         return []
@@ -217,7 +158,7 @@ def _placed_notes(training: Training) -> list[str]:
 
 
 def _blocks_json(training: Training) -> dict[str, object] | None:
-    found, blocks = training.places, training.split.blocks
+    found, blocks = training.by_land, training.split.blocks
     if found is None or blocks is None:
         return None
     return {
@@ -297,26 +238,78 @@ def _comparison(training: Training) -> str | None:
     return found.sentence("The refined network", "an SVM on frozen features")
 
 
-def _data_json(prepared: Prepared) -> dict[str, object]:
-    rate = prepared.rate.images_per_second
-    return {
-        "files": len(prepared.catalog.rows),
-        "quarantined": len(prepared.catalog.quarantine),
-        "unlabelled": len(prepared.catalog.usable) - len(prepared.catalog.labelled),
-        "images_computed": prepared.rate.images,
-        "images_per_second": round(rate, 1) if rate is not None else None,
+def training_outcome(
+    training: Training,
+    details: ReportDetails,
+    *,
+    model: Path | None = None,
+    report: Path | None = None,
+) -> Outcome:
+    """What is kept of a training.
+
+    Args:
+        training: finished.
+        details: of its report.
+        model: the classifier's file, where it was written.
+        report: the report's file; where it was not written, another is made for the record.
+    """
+    refinement = training.refinement
+    epochs = refinement.epochs if refinement is not None else ()
+    series = {
+        "epoch.loss": [epoch.loss for epoch in epochs],
+        "epoch.train_error": [epoch.train_error for epoch in epochs],
+        "epoch.validation_error": [
+            epoch.validation_error for epoch in epochs if epoch.validation_error is not None
+        ],
+        "epoch.validation_loss": [
+            epoch.validation_loss for epoch in epochs if epoch.validation_loss is not None
+        ],
     }
+    data = _data(training)
+    counts = json.dumps(data["counts"], ensure_ascii=False)
+    result = training_json(training, model=model, report=report)
+
+    def write(folder: Path) -> None:
+        write_evaluation(folder, training.evaluation, training.predictions, details, report)
+        write_json(folder / "result.json", result)
+        write_json(folder / "data.json", data)
+        training.classifier.save(folder / "model.onnx")
+
+    rate = training.prepared.rate.images_per_second
+    return Outcome(
+        metrics=measured(training.evaluation, training.seconds)
+        | known_numbers(
+            {
+                "n_train": training.classifier.metadata.training.n_train,
+                "quarantined": len(training.prepared.catalog.quarantine),
+                "c": training.head.c,
+                "held_out_accuracy": training.head.held_out_accuracy,
+                "baseline_accuracy": training.baseline_accuracy,
+                "images_per_second": rate,
+            }
+        ),
+        series={name: values for name, values in series.items() if values},
+        settings=training.settings.as_text(),
+        tags={
+            "data": str(data["fingerprint"]),
+            "model": str(model.absolute()) if model else "",
+            "reproduce": details.reproduce,
+            **({"data.counts": counts} if len(counts) <= LONGEST_TAG else {}),
+        },
+        write_artifacts=write,
+    )
 
 
-def _quarantined(prepared: Prepared) -> list[tuple[str, str, str]]:
-    return [
-        (row.path, str(row.facts.reason), row.facts.detail) for row in prepared.catalog.quarantine
+def _data(training: Training) -> dict[str, object]:
+    """Which images, with which labels, on which side: counted, and as one digest."""
+    sides = training.split.sides()
+    rows = [
+        (row.facts.id, str(row.entry.label), side)
+        for row in training.prepared.catalog.labelled
+        if (side := sides.get(row.facts.id)) is not None
     ]
-
-
-def _if_any(name: str, count: int) -> dict[str, int]:
-    return {name: count} if count else {}
-
-
-def _rounded(seconds: dict[str, float]) -> dict[str, float]:
-    return {stage: round(value, 3) for stage, value in seconds.items()}
+    counts: dict[str, dict[str, int]] = {}
+    for _, label, side in rows:
+        by_side = counts.setdefault(label, {"train": 0, "test": 0})
+        by_side[side] = by_side.get(side, 0) + 1
+    return {"fingerprint": fingerprint(rows), "counts": dict(sorted(counts.items()))}

@@ -1,18 +1,17 @@
-"""The verbs, end to end on small images."""
+"""From a source to a classifier, end to end on small images."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from conftest import draw_folder
 from foveate.errors import SourceError, TooFewImages
 from foveate.settings import Settings
-from foveate.workflow import pipeline
+from foveate.workflow.training import train_classifier
 
 SMALL = Settings(resolution=64)
 
@@ -23,7 +22,7 @@ def small(**changes: object) -> Settings:
 
 @pytest.mark.parametrize("kind", ["svm", "logistic", "forest"])
 def test_train_learns_the_patterns(patterns: Path, kind: str) -> None:
-    training = pipeline.train(patterns, small(classifier=kind, trees=64))
+    training = train_classifier(patterns, small(classifier=kind, trees=64))
     assert training.evaluation.accuracy.value >= 0.7
     assert training.evaluation.n == 9
     assert training.classifier.labels == ("checks", "dots", "stripes")
@@ -31,69 +30,10 @@ def test_train_learns_the_patterns(patterns: Path, kind: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_file(patterns: Path, tmp_path: Path) -> None:
-    one, other = (pipeline.train(patterns, SMALL) for _ in range(2))
+    one, other = (train_classifier(patterns, SMALL) for _ in range(2))
     assert one.classifier.onnx_bytes == other.classifier.onnx_bytes
-    third = pipeline.train(patterns, small(seed=1))
+    third = train_classifier(patterns, small(seed=1))
     assert third.split != one.split
-
-
-def test_evaluate_leaves_training_images_out(patterns: Path) -> None:
-    training = pipeline.train(patterns, SMALL)
-    scoring = pipeline.evaluate(training.classifier, patterns, SMALL)
-    assert scoring.trained_on == 27
-    assert scoring.evaluation is not None
-    assert scoring.evaluation.n == 9
-    assert scoring.evaluation.accuracy == training.evaluation.accuracy
-    every = pipeline.evaluate(training.classifier, patterns, SMALL, include_training=True)
-    assert every.evaluation is not None
-    assert every.evaluation.n == 36
-
-
-def test_evaluate_finds_copies_of_training_images(patterns: Path, tmp_path: Path) -> None:
-    """A recompressed training image is not an unseen image."""
-    training = pipeline.train(patterns, SMALL)
-    seen = next(
-        row for row in training.prepared.catalog.rows if row.facts.id in training.split.train
-    )
-    label = tmp_path / str(seen.entry.label)
-    label.mkdir()
-    Image.open(seen.entry.file.path).save(label / "copy.jpg", quality=95)
-    original = Path(seen.entry.file.path)
-    (label / "original.png").write_bytes(original.read_bytes())
-    with pytest.raises(SourceError, match="trained on every labelled image"):
-        pipeline.evaluate(training.classifier, tmp_path, SMALL)
-
-
-def test_evaluate_on_other_labels(patterns: Path, tmp_path: Path) -> None:
-    training = pipeline.train(patterns, SMALL)
-    draw_folder(tmp_path / "s", 2, first=50)
-    for label in list((tmp_path / "s").iterdir()):
-        label.rename(label.with_name(label.name + "-new"))
-    with pytest.raises(SourceError, match="not those of the classifier"):
-        pipeline.evaluate(training.classifier, tmp_path / "s", SMALL)
-
-
-def test_score_has_a_row_for_every_file(patterns: Path, tmp_path: Path) -> None:
-    training = pipeline.train(patterns, SMALL)
-    folder = tmp_path / "new"
-    folder.mkdir()
-    (folder / "bad.jpg").write_text("no")
-    (folder / "good.png").write_bytes((patterns / "dots" / "1.png").read_bytes())
-    (folder / "same.png").write_bytes((patterns / "dots" / "1.png").read_bytes())
-    predictions = pipeline.score(training.classifier, folder, SMALL).predictions
-    assert [Path(path).name for path in predictions.paths] == ["bad.jpg", "good.png", "same.png"]
-    assert predictions.predicted[0] is None
-    assert predictions.errors[0] is not None
-    assert predictions.predicted[1] == predictions.predicted[2] is not None
-    assert np.isnan(predictions.probabilities[0]).all()
-
-
-def test_cached_features_predict_as_pixels_do(patterns: Path) -> None:
-    training = pipeline.train(patterns, SMALL)
-    predictions = training.predictions
-    for path, row in zip(predictions.paths, predictions.probabilities, strict=True):
-        direct = training.classifier.predict(path)
-        np.testing.assert_allclose(list(direct.probabilities.values()), row, atol=1e-3)
 
 
 def test_given_split(tmp_path: Path) -> None:
@@ -103,7 +43,7 @@ def test_given_split(tmp_path: Path) -> None:
         target.mkdir(parents=True)
         for name in ("6.png", "7.png"):
             (label / name).rename(target / name)
-    training = pipeline.train(tmp_path, SMALL)
+    training = train_classifier(tmp_path, SMALL)
     assert training.evaluation.n == 6
     assert {Path(path).name for path in training.predictions.paths} == {"6.png", "7.png"}
 
@@ -112,7 +52,7 @@ def test_list_of_test_files(patterns: Path, tmp_path: Path) -> None:
     names = ["checks/0.png", "dots/4.png", "stripes/11.png"]
     listed = tmp_path / "test.txt"
     listed.write_text("\n".join(names))
-    training = pipeline.train(patterns, small(test_list=str(listed)))
+    training = train_classifier(patterns, small(test_list=str(listed)))
     assert [str(Path(p).relative_to(patterns)) for p in training.predictions.paths] == names
 
 
@@ -125,7 +65,7 @@ def test_table_of_paths(patterns: Path, tmp_path: Path) -> None:
             [path, "round" if path.parent.name == "dots" else "straight"]
             for path in sorted(patterns.rglob("*.png"))
         )
-    training = pipeline.train(table, SMALL)
+    training = train_classifier(table, SMALL)
     assert training.classifier.labels == ("round", "straight")
     assert training.evaluation.n == 9
 
@@ -139,7 +79,7 @@ def test_copies_never_straddle(tmp_path: Path) -> None:
         image = image.filter(ImageFilter.GaussianBlur(2))
         image.save(path)
         image.save(path.with_suffix(".jpg"), quality=95)
-    training = pipeline.train(folder, SMALL)
+    training = train_classifier(folder, SMALL)
     side = training.split.sides()
     sides: dict[str, set[str]] = {}
     for row in training.prepared.catalog.rows:
@@ -171,40 +111,31 @@ def test_hopeless_labels(
     folder = draw_folder(tmp_path / "source", 3)
     spoil(folder)
     with pytest.raises(error, match=message):
-        pipeline.train(folder, SMALL)
+        train_classifier(folder, SMALL)
     spared = "plain" if "plain" in message else "dots"
-    assert pipeline.train(folder, small(exclude=(spared,))).evaluation.n > 0
+    assert train_classifier(folder, small(exclude=(spared,))).evaluation.n > 0
 
 
 def test_hopeless_sources(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no folder or file"):
-        pipeline.train(tmp_path / "none")
+        train_classifier(tmp_path / "none")
     with pytest.raises(SourceError, match="holds no files"):
-        pipeline.train(tmp_path)
+        train_classifier(tmp_path)
     draw_folder(tmp_path / "all", 2)
     with pytest.raises(SourceError, match="have no labels"):
-        pipeline.train(tmp_path / "all" / "dots")
+        train_classifier(tmp_path / "all" / "dots")
     with pytest.raises(SourceError, match="only one label"):
-        pipeline.train(tmp_path)
+        train_classifier(tmp_path)
 
 
 def test_two_images_a_label_are_enough(tmp_path: Path) -> None:
-    training = pipeline.train(draw_folder(tmp_path, 2), SMALL)
+    training = train_classifier(draw_folder(tmp_path, 2), SMALL)
     assert training.evaluation.n == 3
     assert training.head.search == ()
 
 
-def test_inspect_reports_copies_and_contradictions(tmp_path: Path) -> None:
-    folder = draw_folder(tmp_path, 3)
-    data = (folder / "dots" / "0.png").read_bytes()
-    (folder / "stripes" / "wrong.png").write_bytes(data)
-    prepared, duplicates = pipeline.inspect(folder)
-    assert len(duplicates.contradictory) == 1
-    assert duplicates.exact == 1
-    assert len(prepared.catalog.rows) == 10
-
-
 def test_progress_tells_the_stage(patterns: Path) -> None:
     stages: list[str] = []
-    pipeline.train(patterns, SMALL, progress=lambda stage, done, total: stages.append(stage))
-    assert set(stages) == {"features"}
+    train_classifier(patterns, SMALL, progress=lambda stage, done, total: stages.append(stage))
+    assert stages[-1] == "head"
+    assert set(stages) == {"features", "head"}

@@ -1,0 +1,112 @@
+"""The verb `featurize`: the features of every image of a source, here or on a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from foveate.backbones import find_backbone
+from foveate.catalog import read_source
+from foveate.image import Resize
+from foveate.settings import Settings
+from foveate.workflow.engine import choose_target
+from foveate.workflow.places import find_project
+from foveate.workflow.preparation import (
+    Extractor,
+    Prepared,
+    Progress,
+    Stopwatch,
+    prepare,
+    stoppable,
+)
+from foveate.workflow.results.bulk import BulkResult, bulk_result
+
+
+@dataclass(frozen=True, slots=True)
+class Featurized:
+    """What `featurize` did.
+
+    Attributes:
+        result: in numbers, and where it is.
+        prepared: the images with their features; None where a cluster made them.
+    """
+
+    result: BulkResult
+    prepared: Prepared | None
+
+
+def featurize(
+    source: str | Path,
+    settings: Settings | None = None,
+    *,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    sample: float = 1.0,
+    engine: str | None = None,
+    target: str | None = None,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> Featurized:
+    """The features of every image of a source; here they stay in the cache, too.
+
+    Args:
+        source: see `catalog.read_source`; labels are not needed.
+        settings: backbone, resolution, and those that concern reading and running.
+        out: the table, `.parquet`; on a cluster also a folder of parts, and never None.
+        limit: use at most so many files, taken evenly.
+        sample: use about this share of the files, in (0, 1], chosen by the seed.
+        engine: "local" or "spark".
+        target: name of the cluster, as the project's settings file describes it.
+        progress: told how far each stage is.
+        stop: ends it once it is set; the same call goes on from there.
+
+    Raises:
+        SourceError: the source cannot be read.
+        FoveateError: another of its kinds; see `spark.bulk.featurize`.
+        Stopped: `stop` was set.
+        ValueError: a cluster was named, but no place for the result.
+    """
+    settings = settings or Settings()
+    cluster = choose_target(engine, target, find_project(source))
+    progress = stoppable(progress, stop)
+    if cluster is not None:
+        from foveate.spark.bulk import featurize as featurize_there
+
+        if out is None:
+            raise ValueError("features of a cluster go to a file or a folder: name `out`")
+        there = featurize_there(
+            source,
+            settings,
+            target=cluster,
+            out=out,
+            limit=limit,
+            sample=sample,
+            progress=progress,
+        )
+        return Featurized(there, None)
+    prepared, seconds = featurize_source(
+        source, settings, limit=limit, sample=sample, progress=progress
+    )
+    if out is not None:
+        prepared.write_features(Path(out))
+    return Featurized(bulk_result(prepared, seconds, out), prepared)
+
+
+def featurize_source(
+    source: str | Path,
+    settings: Settings,
+    *,
+    limit: int | None = None,
+    sample: float = 1.0,
+    progress: Progress | None = None,
+) -> tuple[Prepared, dict[str, float]]:
+    """The features of every image of a source, in the cache, and the seconds by stage."""
+    watch = Stopwatch()
+    with watch.stage("list"):
+        listed = read_source(source).sampled(sample, settings.seed).limited(limit)
+    with watch.stage("load"):
+        backbone = find_backbone(settings.backbone, resolution=settings.resolution)
+        resize = Resize(settings.resolution, settings.resize)
+        extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
+    return prepare(listed, settings, watch, progress, extractor), watch.seconds
