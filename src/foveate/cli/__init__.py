@@ -8,6 +8,7 @@ failed.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from tempfile import gettempdir
 
@@ -40,6 +41,7 @@ from foveate.cli.failures import (
     kind_of,
     says_that_others_are_gone,
 )
+from foveate.cli.options import Command
 from foveate.cli.streams import Unheard, drop_output, flush_output, open_streams
 from foveate.cli.together import until_the_first_is_done
 from foveate.errors import FoveateError
@@ -56,21 +58,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(project.demo)
-app.command()(project.new)
-app.command()(train.train)
-app.command("refine")(refine.refine)
-app.command()(evaluate.evaluate)
-app.command()(tune.tune)
-app.command()(predict.predict)
-app.command()(bulk.score)
-app.command()(bulk.featurize)
-app.command()(export.export)
-app.command()(serve.serve)
-app.command()(call.call)
-app.command()(copy.copy)
-app.command()(data.check)
-app.command()(data.split)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": project.demo,
+    "new": project.new,
+    "train": train.train,
+    "refine": refine.refine,
+    "evaluate": evaluate.evaluate,
+    "tune": tune.tune,
+    "predict": predict.predict,
+    "score": bulk.score,
+    "featurize": bulk.featurize,
+    "export": export.export,
+    "serve": serve.serve,
+    "call": call.call,
+    "copy": copy.copy,
+    "check": data.check,
+    "split": data.split,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, cls=Command)(_command)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(runs.app, name="runs")
 app.add_typer(target.app, name="target")

@@ -1,11 +1,33 @@
-"""Flags that mean the same in every command."""
+"""Flags that mean the same in every command.
+
+A default in braces is that of a setting: `foveate.settings` says it, and help shows it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+
+class Command(TyperCommand):
+    """A command whose help shows the settings' defaults."""
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the options; settings are read only now, as they take time to import."""
+        from foveate.settings import Settings
+
+        defaults = {name: field.default for name, field in Settings.model_fields.items()}
+        for param in self.params:
+            if text := getattr(param, "help", None):
+                param.help = text.format_map(defaults)  # type: ignore[attr-defined]
+        super().format_options(ctx, formatter)
+
 
 SourceArgument = Annotated[
     str,
@@ -38,11 +60,11 @@ Assignments = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(min=0, help="of split and head [default: 0]", show_default=False),
+    typer.Option(min=0, help="of split and head [default: {seed}]", show_default=False),
 ]
 TestShare = Annotated[
     float | None,
-    typer.Option(help="share of each label to test on [default: 0.25]", show_default=False),
+    typer.Option(help="share of each label to test on [default: {test_share}]", show_default=False),
 ]
 SplitBy = Annotated[
     str | None,
@@ -62,12 +84,12 @@ Exclude = Annotated[
 ]
 Resolution = Annotated[
     int | None,
-    typer.Option(help="pixels a side, 64 to 1024 [default: 224]", show_default=False),
+    typer.Option(help="pixels a side, 64 to 1024 [default: {resolution}]", show_default=False),
 ]
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="pretrained network, see `foveate backbones list` [default: efficientnet-lite0]",
+        help="pretrained network, see `foveate backbones list` [default: {backbone}]",
         show_default=False,
     ),
 ]
@@ -76,14 +98,14 @@ Head = Annotated[
     typer.Option(
         "--classifier",
         help="svm, logistic or forest on frozen features; dnn or svm-dnn to refine the network "
-        "[default: svm]",
+        "[default: {classifier}]",
         show_default=False,
     ),
 ]
 Depth = Annotated[
     str | None,
     typer.Option(
-        help="what refining trains: last_only, head or all [default: all]", show_default=False
+        help="what refining trains: last_only, head or all [default: {depth}]", show_default=False
     ),
 ]
 Epochs = Annotated[
@@ -94,7 +116,9 @@ Epochs = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option(help="to refine on: auto, cpu, cuda, cuda:1 [default: auto]", show_default=False),
+    typer.Option(
+        help="to refine on: auto, cpu, cuda, cuda:1 [default: {device}]", show_default=False
+    ),
 ]
 Devices = Annotated[int, typer.Option(min=1, help="processes that refine together, one a device")]
 Report = Annotated[
