@@ -1,4 +1,4 @@
-"""The search: successive halving over the candidates, by Optuna.
+"""The search: successive halving over the candidates.
 
 Every candidate is judged on a small part of the training images first. Only where it is among the
 better half of those judged on that part so far, it goes on to twice as many images, and so on to
@@ -12,8 +12,8 @@ Source: Li, L. et al. (2020). A system for massively parallel hyperparameter tun
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import TYPE_CHECKING, Literal
 
 from foveate.tuning.budget import OutOfTime
@@ -21,8 +21,6 @@ from foveate.tuning.candidates import Candidate
 from foveate.tuning.judgement import Judgement
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-
     from foveate.tuning.judging import Judge
 
 State = Literal["complete", "dropped", "unfinished"]
@@ -64,20 +62,17 @@ def search(
     Raises:
         OutOfTime: the minutes are up.
     """
-    study = _new_study()
+    reached: dict[float, list[float]] = {share: [] for share in shares}
     for candidate in candidates:
-        trial = _ask(study, candidates, candidate)
         tried: Tried | None = None
         try:
             rate = judge.images_per_second(candidate)
             for share in shares:
                 judgement = judge.judge(candidate, share)
                 tried = Tried(candidate, rate, share, judgement, "unfinished")
-                # Steps are counted in smallest parts, as the pruner promotes at 1, 2, 4, …
-                trial.report(judgement.accuracy.value, round(share / shares[0]))
                 if share == 1:
                     tried = replace(tried, state="complete")
-                elif trial.should_prune():
+                elif not _goes_on(judgement.accuracy.value, reached[share]):
                     tried = replace(tried, state="dropped")
                     break
         except OutOfTime:
@@ -85,56 +80,12 @@ def search(
                 yield tried
             raise
         if tried is not None:
-            _tell(study, trial, tried)
             yield tried
 
 
-def _new_study() -> Study:
-    import optuna
-
-    with _silence():
-        return optuna.create_study(
-            direction="maximize",
-            # It draws nothing: every candidate is named.
-            sampler=optuna.samplers.RandomSampler(seed=0),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
-        )
-
-
-def _ask(study: Study, candidates: Sequence[Candidate], candidate: Candidate) -> Trial:
-    """A trial of just this candidate."""
-    from optuna.distributions import CategoricalDistribution
-
-    names = ("backbone", "resolution", "classifier")
-    with _silence():
-        study.enqueue_trial({name: getattr(candidate, name) for name in names})
-        return study.ask(
-            {
-                name: CategoricalDistribution(sorted({getattr(one, name) for one in candidates}))
-                for name in names
-            }
-        )
-
-
-def _tell(study: Study, trial: Trial, tried: Tried) -> None:
-    from optuna.trial import TrialState
-
-    accuracy = tried.judgement.accuracy
-    with _silence():
-        if tried.state == "complete" and accuracy.known:
-            study.tell(trial, accuracy.value)
-        else:
-            study.tell(trial, state=TrialState.PRUNED)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Optuna says nothing; who uses it beside us hears it as before."""
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+def _goes_on(accuracy: float, reached: list[float]) -> bool:
+    """Whether an accuracy is in the better half of those reached on a part, which it joins."""
+    if isnan(accuracy):
+        return False
+    reached.append(accuracy)
+    return accuracy >= sorted(reached)[-max(len(reached) // 2, 1)]
