@@ -43,7 +43,7 @@ def test_every_verb_that_the_command_line_has(patterns: Path, tmp_path: Path) ->
     again = fv.evaluate(run.classifier, patterns, report=tmp_path / "r.html", resolution=64)
     assert again.n == 9
     assert (tmp_path / "r.html").is_file()
-    assert fv.check(patterns).refused == []
+    assert fv.check(patterns).findings.refused == []
     assert fv.split(patterns, out=tmp_path / "s.csv").counts["dots"] == {"train": 9, "test": 3}
     stages: list[str] = []
     table = fv.featurize(
@@ -52,7 +52,7 @@ def test_every_verb_that_the_command_line_has(patterns: Path, tmp_path: Path) ->
         out=tmp_path / "f.parquet",
         progress=lambda stage, *_: stages.append(stage),
     )
-    assert table.images == 36
+    assert table.result.images == 36
     assert set(stages) == {"features"}
 
 

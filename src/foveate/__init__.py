@@ -18,20 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from foveate.api import (
-        Features,
-        Run,
-        check,
-        evaluate,
-        featurize,
-        load,
-        refine,
-        runs,
-        score,
-        split,
-        train,
-        tune,
-    )
+    from foveate.api import load, runs
     from foveate.classifier import Classifier, Prediction
     from foveate.copying import Copied, copy
     from foveate.errors import (
@@ -54,6 +41,14 @@ if TYPE_CHECKING:
     from foveate.history import RecordedRun
     from foveate.serve.client import Client
     from foveate.settings import Settings
+    from foveate.workflow.check import check
+    from foveate.workflow.evaluate import evaluate
+    from foveate.workflow.featurize import Features, featurize
+    from foveate.workflow.refine import refine
+    from foveate.workflow.score import score
+    from foveate.workflow.split import split
+    from foveate.workflow.train import Run, train
+    from foveate.workflow.tune import tune
 
 _HOME = {
     "BackboneError": "errors",
@@ -63,7 +58,7 @@ _HOME = {
     "Copied": "copying",
     "CopyError": "errors",
     "Client": "serve.client",
-    "Features": "api",
+    "Features": "workflow.featurize",
     "FoveateError": "errors",
     "HistoryError": "errors",
     "ImageClassifier": "estimators",
@@ -74,23 +69,23 @@ _HOME = {
     "OutputError": "errors",
     "Prediction": "classifier",
     "RecordedRun": "history",
-    "Run": "api",
+    "Run": "workflow.train",
     "Settings": "settings",
     "SettingsError": "errors",
     "SourceError": "errors",
     "Stopped": "errors",
     "TooFewImages": "errors",
-    "check": "api",
+    "check": "workflow.check",
     "copy": "copying",
-    "evaluate": "api",
-    "featurize": "api",
+    "evaluate": "workflow.evaluate",
+    "featurize": "workflow.featurize",
     "load": "api",
-    "refine": "api",
+    "refine": "workflow.refine",
     "runs": "api",
-    "score": "api",
-    "split": "api",
-    "train": "api",
-    "tune": "api",
+    "score": "workflow.score",
+    "split": "workflow.split",
+    "train": "workflow.train",
+    "tune": "workflow.tune",
 }
 
 __all__ = [

@@ -9,12 +9,12 @@ from threading import Event, Thread
 
 import pytest
 
+from conftest import draw_folder
 from foveate.errors import Stopped
 from foveate.files import join
 from foveate.history import find_place
 from foveate.history.outbox import Entry, waiting
 from foveate.settings import Settings
-from foveate.workflow.places import Destination
 from foveate.workflow.train import train
 
 SMALL = Settings(resolution=64)
@@ -37,8 +37,7 @@ def only_entry() -> Entry:
 
 @pytest.mark.usefixtures("kept")
 def test_it_is_written_and_on_record(patterns: Path, tmp_path: Path) -> None:
-    destination = Destination(tmp_path / "m.onnx")
-    trained = train(patterns, SMALL, destination=destination, sample=0.9)
+    trained = train(patterns, SMALL, out=tmp_path / "m.onnx", sample=0.9)
     assert trained.model == str(tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == trained.training.classifier.onnx_bytes
     assert trained.report == str(tmp_path / "m.html")
@@ -54,13 +53,24 @@ def test_it_is_written_and_on_record(patterns: Path, tmp_path: Path) -> None:
 
 def test_a_classifier_goes_to_a_url_with_its_report_beside_it(patterns: Path) -> None:
     url = "memory://trained/m.onnx"
-    trained = train(patterns, SMALL, destination=Destination(url))
+    trained = train(patterns, SMALL, out=url)
     assert (trained.model, trained.report) == (url, "memory://trained/m.html")
     import fsspec
 
     memory = fsspec.filesystem("memory")
     assert memory.cat(url) == trained.training.classifier.onnx_bytes
     assert b"<html" in memory.cat(join("memory://trained", "m.html"))
+
+
+def test_a_project_has_usual_places_and_its_own_settings(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "p" / "images", 4)
+    (tmp_path / "p" / "foveate.toml").write_text("resolution = 64")
+    run = train(tmp_path / "p", seed=1, write=True)
+    assert run.model == str(tmp_path / "p" / "models" / f"{run.name}.onnx")
+    assert Path(str(run.report)).parent == tmp_path / "p" / "reports"
+    assert (run.training.settings.resolution, run.training.settings.seed) == (64, 1)
+    with pytest.raises(TypeError, match="seed"):
+        train(tmp_path / "p", SMALL, seed=1)
 
 
 def test_nothing_is_written_unless_it_is_wanted(

@@ -20,7 +20,7 @@ def test_the_page_is_written_where_it_is_wanted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(c=(1.0,))
-    run = tune(patterns, settings, resolutions=(64,), classifiers=("svm",), report="t.html")
-    assert run.report == Path("t.html")
-    assert run.tuning.chosen.candidate.resolution == 64
+    tuning = tune(patterns, settings, resolutions=(64,), classifiers=("svm",), report="t.html")
+    assert tuning.page == Path("t.html")
+    assert tuning.chosen.candidate.resolution == 64
     assert "<html" in (tmp_path / "t.html").read_text()

@@ -38,7 +38,6 @@ def score(
     _debug: options.Debug = False,
 ) -> None:
     """Predict every image of SOURCE into a table."""
-    from foveate.classifier import load_classifier
     from foveate.settings import make_settings
     from foveate.workflow.engine import choose_target
     from foveate.workflow.places import check_table, files_of, find_project
@@ -48,14 +47,12 @@ def score(
     settings = make_settings(project, assignments or (), {"workers": workers, "seed": seed})
     on_cluster = choose_target(engine, target, project) is not None
     check_table("predictions", out, TABLE, [model, *files_of(source)], on_cluster=on_cluster)
-    classifier = load_classifier(model, precision=settings.precision)
     with ProgressBar(quiet=quiet) as progress:
         result = score_verb(
-            classifier,
+            model,
             source,
             settings,
             out=out,
-            name=model,
             limit=limit,
             sample=sample,
             engine=engine,

@@ -100,9 +100,7 @@ def split(
         inputs = [*files_of(source), settings.test_list or None]
         check_outputs([Output("the split", out, (".csv",))], inputs)
     with ProgressBar(quiet=quiet) as progress:
-        dealt = split_verb(source, settings, progress=progress)
-    if out is not None:
-        dealt.write(out)
+        dealt = split_verb(source, settings, out=out, progress=progress)
     counts = dealt.counts
     if as_json:
         print_json(

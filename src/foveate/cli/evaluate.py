@@ -37,7 +37,6 @@ def evaluate(
     _debug: options.Debug = False,
 ) -> None:
     """Evaluate MODEL on the labelled images of SOURCE that it was not trained on."""
-    from foveate.classifier import load_classifier
     from foveate.settings import make_settings
     from foveate.workflow.evaluate import evaluate as evaluate_verb
     from foveate.workflow.places import files_of, find_project
@@ -48,13 +47,11 @@ def evaluate(
     if out is not None:
         outputs.append(Output("predictions", out, TABLE))
     check_outputs(outputs, [model, *files_of(source), settings.test_list or None])
-    classifier = load_classifier(model, precision=settings.precision)
     with ProgressBar(quiet=quiet) as progress:
         run = evaluate_verb(
-            classifier,
+            model,
             source,
             settings,
-            name=model,
             include_training=include_training,
             out=out,
             report=report,
@@ -65,7 +62,7 @@ def evaluate(
     if as_json:
         print_json(run.to_json())
     else:
-        print_evaluation(run.evaluated.evaluation)
+        print_evaluation(run.measures)
         print(f"\nReport  {report}")
     if run.evaluated.trained_on and not include_training:
         remark(

@@ -12,14 +12,13 @@ from foveate.cli.console import ProgressBar, print_json, remark, remarks
 from foveate.cli.processes import run_machines, run_many
 from foveate.cli.shared import name_refused, print_training
 from foveate.errors import SettingsError
-from foveate.files import is_url
 from foveate.finetune.position import is_helper, is_one_of_many
 
 if TYPE_CHECKING:
     from foveate.settings import Settings
     from foveate.targets import Target
     from foveate.workflow.places import Destination
-    from foveate.workflow.train import Trained
+    from foveate.workflow.train import Run
 
 
 def train(
@@ -80,8 +79,8 @@ def train(
             "workers": workers,
         },
     )
-    destination = Destination(out, report, None if out and is_url(out) else project)
-    destination.check([*files_of(source), settings.test_list or None])
+    destination = Destination(out, report, project)
+    destination.check([*files_of(source), settings.test_list])
     if not settings.refines:
         _check_flags({"--depth": depth, "--epochs": epochs, "--device": device}, devices, quiet)
     elif not is_one_of_many():
@@ -112,7 +111,9 @@ def train(
         trained = train_verb(
             source,
             settings,
-            destination=destination,
+            out=out,
+            report=report,
+            write=True,
             limit=limit,
             sample=sample,
             engine=engine,
@@ -168,7 +169,7 @@ def _refine_there(
     refined.show(as_json=as_json, quiet=quiet)
 
 
-def _show(trained: Trained, *, as_json: bool, quiet: bool) -> None:
+def _show(trained: Run, *, as_json: bool, quiet: bool) -> None:
     """Print the table or the JSON object, and what to know before trusting the numbers."""
     from foveate.workflow.results.training import training_notes
 

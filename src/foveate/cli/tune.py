@@ -81,7 +81,7 @@ def tune(
     inputs = [*files_of(source), settings.test_list or None]
     check_outputs([Output("the report", page, PAGE)], inputs)
     with ProgressBar(quiet=quiet) as progress:
-        run = tune_verb(
+        tuning = tune_verb(
             source,
             settings,
             minutes=minutes,
@@ -94,11 +94,10 @@ def tune(
             progress=progress,
             remark=remarks(quiet=quiet),
         )
-    tuning = run.tuning
     if as_json:
-        print_json({"report": str(run.report), **tuning.to_json()})
+        print_json({"report": str(tuning.page), **tuning.to_json()})
     else:
-        _print(tuning, Path(str(run.report)))
+        _print(tuning)
     if tuning.untried:
         remark(
             f"Note: the minutes did not suffice for {len(tuning.untried)} of "
@@ -108,7 +107,7 @@ def tune(
     name_refused(tuning.training.prepared, quiet=quiet)
 
 
-def _print(tuning: Tuning, report: Path) -> None:
+def _print(tuning: Tuning) -> None:
     """The table and the few lines after it."""
     from foveate.tuning.results import table_rows
 
@@ -134,5 +133,5 @@ def _print(tuning: Tuning, report: Path) -> None:
         f"{sum(tuning.seconds.values()):.1f} s in all.\n"
         f"{tuning.outlook.sentence}\n\n"
         f"Train it  {tuning.command()}\n"
-        f"Report    {report}"
+        f"Report    {tuning.page}"
     )

@@ -47,6 +47,7 @@ class Tuning:
         continuation: its learning curve; None where the minutes or the images did not suffice.
         outlook: whether more images or another model would help more.
         seconds: by stage.
+        page: where its page was written; None where it was not.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Tuning:
     continuation: Continuation | None
     outlook: Outlook
     seconds: dict[str, float]
+    page: Path | None = None
 
     @property
     def evaluation(self) -> Evaluation:

@@ -16,6 +16,7 @@ from foveate.catalog import (
     read_test_list,
 )
 from foveate.settings import Settings
+from foveate.workflow.places import settings_of
 from foveate.workflow.preparation import Progress, Stopwatch, prepare, stoppable
 
 
@@ -35,27 +36,29 @@ class Checked:
 
 
 def check(
-    source: str | Path,
+    source: str | Path = ".",
     settings: Settings | None = None,
     *,
     limit: int | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
+    **changes: object,
 ) -> Checked:
     """Open every image of a source once, without a network: what is wrong with the data.
 
     Args:
         source: see `catalog.read_source`; labels are not needed.
-        settings: limits of an image, how alike near duplicates are.
+        settings: as of `train`: the limits of an image, how alike near duplicates are.
         limit: use at most so many files, taken evenly.
-        progress: told how far it is.
-        stop: ends it once it is set; the same call goes on from there.
+        progress: as of `train`.
+        stop: as of `train`.
+        changes: as of `train`.
 
     Raises:
         SourceError: the source cannot be read.
         Stopped: `stop` was set.
     """
-    settings = settings or Settings()
+    settings = settings_of(source, settings, changes)
     listed = read_source(source).without(settings.exclude).limited(limit)
     if settings.test_list:
         listed = read_test_list(settings.test_list, listed)

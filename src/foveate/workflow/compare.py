@@ -37,8 +37,8 @@ class RunComparison:
         """What came out, a sentence for each run but the first."""
         first = self.runs[0].name
         return [
-            found.sentence(run.name, first)
-            for run, found in zip(self.runs[1:], self.against_first, strict=True)
+            difference.sentence(run.name, first)
+            for run, difference in zip(self.runs[1:], self.against_first, strict=True)
         ]
 
     def to_json(self) -> dict[str, object]:
@@ -50,8 +50,13 @@ class RunComparison:
             ],
             "differing": {name: list(values) for name, values in self.differing},
             "comparisons": [
-                {"a": run.name, "b": self.runs[0].name, "sentence": sentence, **found.to_json()}
-                for run, sentence, found in zip(
+                {
+                    "a": run.name,
+                    "b": self.runs[0].name,
+                    "sentence": sentence,
+                    **difference.to_json(),
+                }
+                for run, sentence, difference in zip(
                     self.runs[1:], self.sentences, self.against_first, strict=True
                 )
             ],
@@ -71,15 +76,15 @@ def compare_runs(place: Place, runs: Sequence[RecordedRun]) -> RunComparison:
     if len({run.id for run in runs}) < 2:
         raise HistoryError("Name at least two different runs; `foveate runs list` shows them.")
     compared = tuple(_load(place, run) for run in runs)
-    found = compare_with_first([run.predictions for run in compared])
-    return RunComparison(compared, tuple(runs), found)
+    differences = compare_with_first([run.predictions for run in compared])
+    return RunComparison(compared, tuple(runs), differences)
 
 
 def _load(place: Place, run: RecordedRun) -> ComparedRun:
     if run.kind == "score" or run.status != "finished":
-        said = "predicted images without testing" if run.kind == "score" else f"is {run.status}"
+        why = "predicted images without testing" if run.kind == "score" else f"is {run.status}"
         raise HistoryError(
-            f"The run {run.name} {said}, so there is nothing to compare. Name a finished "
+            f"The run {run.name} {why}, so there is nothing to compare. Name a finished "
             "training or evaluation."
         )
     predictions = read_predictions(artifact(place, run, "predictions.parquet"))

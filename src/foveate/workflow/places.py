@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foveate.errors import OutputError
 from foveate.files import is_url, join
 from foveate.outputs import MODEL, PAGE, Output, check_folder, check_outputs, is_same_file
-from foveate.settings import FILE_NAME
+from foveate.settings import FILE_NAME, Settings, make_settings
 
 
 def find_project(source: str | Path | None) -> Path | None:
@@ -36,6 +36,22 @@ def files_of(source: str | Path | None) -> list[str]:
         join(source, FILE_NAME),
         *(join(folder, name) for folder in folders for name in METADATA_NAMES),
     ]
+
+
+def settings_of(
+    source: str | Path, settings: Settings | None, changes: Mapping[str, object]
+) -> Settings:
+    """The settings of a verb: as given, or those of the project with some changed.
+
+    Raises:
+        SettingsError: see `settings.make_settings`.
+        TypeError: both are given.
+    """
+    if settings is None:
+        return make_settings(find_project(source), flags=changes)
+    if changes:
+        raise TypeError(f"settings are given as a whole; {min(changes)} belongs among them")
+    return settings
 
 
 @dataclass(frozen=True, slots=True)

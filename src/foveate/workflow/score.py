@@ -11,20 +11,19 @@ from foveate.classifier import Classifier
 from foveate.predictions import write_predictions
 from foveate.settings import Settings
 from foveate.workflow.engine import choose_target
-from foveate.workflow.places import find_project
+from foveate.workflow.places import find_project, settings_of
 from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
 from foveate.workflow.results.bulk import BulkResult, bulk_result, score_outcome
-from foveate.workflow.scoring import Scored, score_source
+from foveate.workflow.scoring import Scored, named_classifier, score_source
 
 
 def score(
-    classifier: Classifier,
+    classifier: Classifier | str | Path,
     source: str | Path,
     settings: Settings | None = None,
     *,
     out: str | Path | None = None,
-    name: str | Path = "model.onnx",
     limit: int | None = None,
     sample: float = 1.0,
     engine: str | None = None,
@@ -32,29 +31,37 @@ def score(
     progress: Progress | None = None,
     remark: Remark | None = None,
     stop: Event | None = None,
+    **changes: object,
 ) -> BulkResult:
-    """Predict every image of a source into a table, and put the run on record.
+    """Predict every image of a source; the run goes on record.
+
+    `settings`, `engine`, `target`, `progress`, `remark`, `stop` and `changes` are those of
+    `train`; the model file decides most settings, the others say how images are read.
 
     Args:
-        classifier: of any kind.
+        classifier: loaded, or the path or URL of its file.
         source: see `catalog.read_source`; labels are not needed.
-        settings: those that concern reading and running; the model file decides the rest.
+        settings: see above.
         out: the table, `.parquet` or `.csv`; on a cluster also a folder of parts, and never None.
-        name: what the classifier is called on record: its file.
         limit: score at most so many files, taken evenly.
         sample: score about this share of the files, in (0, 1], chosen by the seed.
-        engine: "local" or "spark".
-        target: name of the cluster, as the project's settings file describes it.
-        progress: told how far each stage is.
-        remark: told what a person should know of the record.
-        stop: ends the scoring once it is set; the same call goes on from there.
+        engine: see above.
+        target: see above.
+        progress: see above.
+        remark: see above.
+        stop: see above.
+        changes: see above.
+
+    Returns:
+        The counts; on this machine the predictions, too.
 
     Raises:
         FoveateError: one of its kinds; see `scoring.score_source` and `spark.bulk.score`.
         Stopped: `stop` was set.
         ValueError: a cluster was named, but no place for the result.
     """
-    settings = settings or Settings()
+    settings = settings_of(source, settings, changes)
+    classifier, name = named_classifier(classifier, settings)
     cluster = choose_target(engine, target, find_project(source))
     known = {
         "model": name,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from foveate.catalog import Catalog, ImageRow, find_duplicates, read_source
-from foveate.classifier import Classifier
+from foveate.classifier import Classifier, load_classifier
 from foveate.errors import SourceError
 from foveate.evaluation import Evaluation
 from foveate.evaluation import evaluate as evaluate_predictions
@@ -54,6 +54,19 @@ class Evaluated:
     evaluation: Evaluation
     trained_on: int
     seconds: dict[str, float]
+
+
+def named_classifier(
+    classifier: Classifier | str | Path, settings: Settings
+) -> tuple[Classifier, str]:
+    """A classifier, loaded if need be, and what it is called on record: its file.
+
+    Raises:
+        ModelFileError: the file is not there or is not a foveate classifier.
+    """
+    if isinstance(classifier, Classifier):
+        return classifier, "model.onnx"
+    return load_classifier(classifier, precision=settings.precision), str(classifier)
 
 
 def score_source(
@@ -196,5 +209,5 @@ def _nothing_to_evaluate(classifier: Classifier, catalog: Catalog, trained_on: i
             "it). Give it images it has not seen, or ask for `--include-training`."
         )
     known = ", ".join(classifier.labels)
-    found = ", ".join(catalog.label_counts()) or "none"
-    return f"The labels of this source ({found}) are not those of the classifier ({known})."
+    labels = ", ".join(catalog.label_counts()) or "none"
+    return f"The labels of this source ({labels}) are not those of the classifier ({known})."

@@ -14,6 +14,7 @@ from foveate.catalog import Catalog, Split
 from foveate.files import write_bytes
 from foveate.settings import Settings
 from foveate.workflow.engine import HERE
+from foveate.workflow.places import settings_of
 from foveate.workflow.preparation import Progress, Stopwatch, labelled_source, stoppable
 from foveate.workflow.training_data import Means, prepare_data
 
@@ -62,26 +63,33 @@ class SplitSource:
 
 
 def split(
-    source: str | Path,
+    source: str | Path = ".",
     settings: Settings | None = None,
     *,
+    out: str | Path | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
+    **changes: object,
 ) -> SplitSource:
     """The split that `train` would make with the same settings.
 
     Args:
         source: see `catalog.read_source`.
-        settings: those of the split.
-        progress: told how far it is.
-        stop: ends it once it is set; the same call goes on from there.
+        settings: as of `train`.
+        out: a CSV file for path, label and side; nowhere where None.
+        progress: as of `train`.
+        stop: as of `train`.
+        changes: as of `train`.
 
     Raises:
         SourceError: the source cannot be read, or has fewer than two labels.
         TooFewImages: a label has too few images to train and test on.
         Stopped: `stop` was set.
     """
-    settings = settings or Settings()
+    settings = settings_of(source, settings, changes)
     means = Means(HERE, Stopwatch(), stoppable(progress, stop))
     data = prepare_data(labelled_source(source, settings), settings, None, means)
-    return SplitSource(data.prepared.catalog, data.split)
+    dealt = SplitSource(data.prepared.catalog, data.split)
+    if out is not None:
+        dealt.write(out)
+    return dealt

@@ -7,14 +7,16 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from foveate.evaluation import ReportDetails, write_report
+from foveate.classifier import Classifier
+from foveate.evaluation import write_report
 from foveate.files import is_url, write_anywhere
 from foveate.finetune.position import is_one_of_many
 from foveate.settings import Settings
 from foveate.workflow.engine import choose_target, open_engine
-from foveate.workflow.places import Destination, find_project
+from foveate.workflow.places import Destination, files_of, find_project, settings_of
 from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
+from foveate.workflow.results.evaluation import ReportedEvaluation
 from foveate.workflow.results.training import training_json, training_outcome, training_report
 from foveate.workflow.training import Training, train_classifier
 
@@ -23,20 +25,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class Run:
     """A finished training, and where it was written.
 
     Attributes:
-        training: everything about it.
-        details: what its report tells beside the measures.
+        training: everything about it: settings, split, catalog, head, seconds.
+        evaluation: on the test images, with what the report shows.
         model: path or URL of the classifier; None where it was not written.
         report: path or URL of the report, likewise.
     """
 
     training: Training
-    details: ReportDetails
+    evaluation: ReportedEvaluation
     model: str | None
     report: str | None
+
+    @property
+    def name(self) -> str:
+        """Of the run, for history and reports."""
+        return self.training.name
+
+    @property
+    def classifier(self) -> Classifier:
+        """Ready to predict."""
+        return self.training.classifier
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier, one ONNX file."""
+        self.training.save(path)
 
     def to_json(self) -> dict[str, object]:
         """What `foveate train --json` prints."""
@@ -47,7 +63,9 @@ def train(
     source: str | Path,
     settings: Settings | None = None,
     *,
-    destination: Destination | None = None,
+    out: str | Path | None = None,
+    report: str | Path | None = None,
+    write: bool = False,
     limit: int | None = None,
     sample: float = 1.0,
     engine: str | None = None,
@@ -55,27 +73,37 @@ def train(
     progress: Progress | None = None,
     remark: Remark | None = None,
     stop: Event | None = None,
-) -> Trained:
-    """Train a classifier on a source, evaluate it, and put the run on record.
+    **changes: object,
+) -> Run:
+    """Train a classifier on a source and evaluate it; the run goes on record.
 
     Args:
-        source: see `catalog.read_source`.
-        settings: all parameters; the defaults where None.
-        destination: where classifier and report go; nothing is written where None.
+        source: a project, a folder with one subfolder per label, or a table; see
+            `catalog.read_source`.
+        settings: all of them; those of the project, or the defaults, where None.
+        out: where the classifier goes, a path or URL; nothing is written where None.
+        report: where the report goes; beside the classifier where None.
+        write: whether both go to their usual place where none is named.
         limit: use at most so many files, taken evenly.
         sample: use about this share of the files, in (0, 1], chosen by the seed.
         engine: "local", or "spark" for features and head on a cluster.
         target: name of the cluster, as the project's settings file describes it.
-        progress: told how far each stage is.
-        remark: told what a person should know of the record.
-        stop: ends the training once it is set; the same call goes on from there.
+        progress: called with stage, images done, of how many, and perhaps a note.
+        remark: told, in a sentence, what a person should know of the record.
+        stop: ends the verb once it is set, from any thread; the same call goes on from there.
+        changes: any field of `Settings` instead: `classifier="svm"`, `resolution=448`, …
 
     Raises:
-        FoveateError: one of its kinds; see `training.train_classifier`.
+        FoveateError: one of its kinds, with a sentence that says what to do; see
+            `training.train_classifier`.
         Stopped: `stop` was set.
     """
-    settings = settings or Settings()
-    cluster = None if is_one_of_many() else choose_target(engine, target, find_project(source))
+    settings, project = settings_of(source, settings, changes), find_project(source)
+    destination = None
+    if write or out is not None or report is not None:
+        destination = Destination(out, report, project)
+        destination.check([*files_of(source), settings.test_list])
+    cluster = None if is_one_of_many() else choose_target(engine, target, project)
     known = settings.as_text() | {
         "limit": str(limit),
         "engine": engine,
@@ -95,14 +123,14 @@ def train(
                 engine=where,
                 progress=stoppable(progress, stop),
             )
-        trained, outcome = _written(training, str(source), destination)
+        done, outcome = _written(training, str(source), destination)
         run.finish(outcome)
-    return trained
+    return done
 
 
 def _written(
     training: Training, source: str, destination: Destination | None
-) -> tuple[Trained, Outcome]:
+) -> tuple[Run, Outcome]:
     """Write classifier and report where they are wanted; what is kept on record of them."""
     model, report = destination.of(training.name) if destination else (None, None)
     here = Path(model) if model is not None and not is_url(model) else None
@@ -116,4 +144,5 @@ def _written(
         write_report(report, training.evaluation, training.predictions, details)
     page = Path(report) if report is not None and not is_url(report) else None
     outcome = training_outcome(training, details, model=here, report=page)
-    return Trained(training, details, model, report), outcome
+    evaluation = ReportedEvaluation(training.evaluation, training.predictions, details)
+    return Run(training, evaluation, model, report), outcome

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 from foveate.settings import Settings
 from foveate.tuning import MINUTES, Tuning
 from foveate.tuning import tune as search
-from foveate.workflow.places import find_project
+from foveate.workflow.places import find_project, settings_of
 from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
 from foveate.workflow.results.tuning import tuning_outcome
-
-
-@dataclass(frozen=True, slots=True)
-class TuningRun:
-    """A finished search, and where its page was written.
-
-    Attributes:
-        tuning: everything about it.
-        report: the page; None where it was not written.
-    """
-
-    tuning: Tuning
-    report: Path | None
 
 
 def tune(
@@ -43,28 +30,33 @@ def tune(
     progress: Progress | None = None,
     remark: Remark | None = None,
     stop: Event | None = None,
-) -> TuningRun:
-    """Search, train what is chosen, and put the run on record; see `tuning.tune`.
+    **changes: object,
+) -> Tuning:
+    """Find the backbone, the resolution and the head that suit the images of a source.
+
+    See `tuning.tune`. The run goes on record.
 
     Args:
         source: see `catalog.read_source`.
-        settings: all other parameters; the defaults where None.
-        minutes: what it may take.
-        backbones: names of those to try.
-        resolutions: pixels a side to try.
-        classifiers: heads to try.
+        settings: as of `train`, like `progress`, `remark`, `stop` and `changes`.
+        minutes: what it may take; the same call goes on where one that was stopped ended.
+        backbones: names of those to try; all that are here, where none is named.
+        resolutions: pixels a side to try; 224, 320, 448 and 896 as far as the images have the
+            detail, where none is named.
+        classifiers: heads to try; svm, logistic and forest where none is named.
         limit: use at most so many files, taken evenly.
         report: where the page goes; `usual_page` where None.
-        write: whether it is written at all.
-        progress: told how far each stage is.
-        remark: told what a person should know of the record.
-        stop: ends the search once it is set; the same call goes on from there.
+        write: whether it is written where no place is named.
+        progress: see above.
+        remark: see above.
+        stop: see above.
+        changes: see above.
 
     Raises:
         FoveateError: one of its kinds; see `tuning.tune`.
         Stopped: `stop` was set.
     """
-    settings = settings or Settings()
+    settings = settings_of(source, settings, changes)
     known = settings.as_text() | {"limit": str(limit), "minutes": str(minutes)}
     with on_record("tune", source, settings, known, remark=remark) as run:
         tuning = search(
@@ -77,11 +69,11 @@ def tune(
             limit=limit,
             progress=stoppable(progress, stop),
         )
-        page = None
         if write or report is not None:
             page = tuning.report(report or usual_page(find_project(source), run.name))
-        run.finish(tuning_outcome(tuning, report=page))
-    return TuningRun(tuning, page)
+            tuning = replace(tuning, page=page)
+        run.finish(tuning_outcome(tuning, report=tuning.page))
+    return tuning
 
 
 def usual_page(project: Path | None, run: str) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
-from foveate.evaluation import ReportDetails
+from foveate.evaluation import Evaluation, ReportDetails, write_report
 from foveate.history import Outcome
+from foveate.predictions import Predictions
 from foveate.settings import Settings
 from foveate.workflow.results.measures import (
     data_json,
@@ -20,6 +22,50 @@ from foveate.workflow.results.measures import (
     write_json,
 )
 from foveate.workflow.scoring import Evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedEvaluation:
+    """An evaluation together with what its report shows.
+
+    Attributes:
+        measures: every measure with its interval.
+        predictions: on the test images.
+        details: what the report tells beside the measures.
+    """
+
+    measures: Evaluation
+    predictions: Predictions
+    details: ReportDetails
+
+    @property
+    def accuracy(self) -> float:
+        """Share of test images whose label was predicted, in [0, 1]."""
+        return self.measures.accuracy.value
+
+    @property
+    def accuracy_ci95(self) -> tuple[float, float]:
+        """Its 95 % Wilson interval."""
+        return self.measures.accuracy.low, self.measures.accuracy.high
+
+    @property
+    def class_average_accuracy(self) -> float:
+        """Unweighted mean of the labels' accuracies, in [0, 1]."""
+        return self.measures.class_average_accuracy.value
+
+    @property
+    def n(self) -> int:
+        """The number of images evaluated on."""
+        return self.measures.n
+
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write the HTML report, one self-contained page.
+
+        Returns:
+            Where it is.
+        """
+        write_report(path, self.measures, self.predictions, self.details)
+        return Path(path)
 
 
 def evaluation_json(evaluated: Evaluated, *, report: Path | None) -> dict[str, object]:

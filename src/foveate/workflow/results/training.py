@@ -132,14 +132,14 @@ def training_notes(training: Training) -> list[str]:
 
 def land_sentence(training: Training) -> str:
     """What a split by blocks says beside one by images; empty where it was not by blocks."""
-    found, blocks = training.by_land, training.split.blocks
-    if found is None or blocks is None:
+    by_land, blocks = training.by_land, training.split.blocks
+    if by_land is None or blocks is None:
         return ""
     subject = "An SVM on the frozen features" if training.baseline else "The same classifier"
     return (
-        f"{subject} is right on {_interval(found.by_block)} of the images of other blocks of land; "
-        f"had the images been dealt one by one, the test would have said "
-        f"{_interval(found.by_image)}. Believe the first figure, unless all that will ever be "
+        f"{subject} is right on {_interval(by_land.by_block)} of the images of other blocks of "
+        "land; had the images been dealt one by one, the test would have said "
+        f"{_interval(by_land.by_image)}. Believe the first figure, unless all that will ever be "
         "classified lies between the images trained on: the second one tests on their neighbours."
     )
 
@@ -158,8 +158,8 @@ def _land_notes(training: Training) -> list[str]:
 
 
 def _blocks_json(training: Training) -> dict[str, object] | None:
-    found, blocks = training.by_land, training.split.blocks
-    if found is None or blocks is None:
+    by_land, blocks = training.by_land, training.split.blocks
+    if by_land is None or blocks is None:
         return None
     return {
         "blocks": blocks.count,
@@ -167,12 +167,12 @@ def _blocks_json(training: Training) -> dict[str, object] | None:
         "block_size": blocks.size,
         "block_buffer": blocks.buffer,
         "left_out": blocks.near,
-        "accuracy_by_block": found.by_block.value,
-        "accuracy_by_block_ci95": [found.by_block.low, found.by_block.high],
-        "n_by_block": found.by_block.n,
-        "accuracy_by_image": found.by_image.value,
-        "accuracy_by_image_ci95": [found.by_image.low, found.by_image.high],
-        "n_by_image": found.by_image.n,
+        "accuracy_by_block": by_land.by_block.value,
+        "accuracy_by_block_ci95": [by_land.by_block.low, by_land.by_block.high],
+        "n_by_block": by_land.by_block.n,
+        "accuracy_by_image": by_land.by_image.value,
+        "accuracy_by_image_ci95": [by_land.by_image.low, by_land.by_image.high],
+        "n_by_image": by_land.by_image.n,
     }
 
 
@@ -198,18 +198,18 @@ def train_command(source: str, model: Path, settings: Settings) -> str:
 
 def _refinement_json(training: Training) -> dict[str, object] | None:
     """How the backbone was refined; None where it was not."""
-    found = training.refinement
-    if found is None:
+    refinement = training.refinement
+    if refinement is None:
         return None
     return {
         "depth": training.settings.depth,
-        "epochs": len(found.epochs),
-        "best_epoch": found.best + 1,
-        "stopped_early": found.stopped_early,
-        "n_validation": found.n_validation,
-        "minibatch": found.minibatch,
-        "device": found.device,
-        "learning": [asdict(epoch) for epoch in found.epochs],
+        "epochs": len(refinement.epochs),
+        "best_epoch": refinement.best + 1,
+        "stopped_early": refinement.stopped_early,
+        "n_validation": refinement.n_validation,
+        "minibatch": refinement.minibatch,
+        "device": refinement.device,
+        "learning": [asdict(epoch) for epoch in refinement.epochs],
         "baseline_accuracy": training.baseline_accuracy,
         "comparison": _comparison(training),
     }
@@ -221,21 +221,24 @@ def _learning(training: Training) -> list[LearningPoint]:
 
 
 def _learning_advice(training: Training) -> str:
-    found = training.refinement
-    if found is None:
+    refinement = training.refinement
+    if refinement is None:
         return ""
-    said = advice(
-        _learning(training), found.best, n_train=found.n_judged, n_validation=found.n_validation
+    sentence = advice(
+        _learning(training),
+        refinement.best,
+        n_train=refinement.n_judged,
+        n_validation=refinement.n_validation,
     )
-    return said or ""
+    return sentence or ""
 
 
 def _comparison(training: Training) -> str | None:
     """In words, whether refining was better than the frozen features."""
     if training.baseline is None:
         return None
-    found = compare_paired(training.predictions.right, training.baseline.right)
-    return found.sentence("The refined network", "an SVM on frozen features")
+    paired = compare_paired(training.predictions.right, training.baseline.right)
+    return paired.sentence("The refined network", "an SVM on frozen features")
 
 
 def training_outcome(
