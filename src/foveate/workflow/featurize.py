@@ -124,8 +124,9 @@ def featurize(
     prepared, seconds = featurize_source(
         source, settings, limit=limit, sample=sample, progress=progress
     )
-    if out is not None:
-        prepared.write_features(Path(out))
+    with Stopwatch(seconds).stage("write"):
+        if out is not None:
+            prepared.write_features(Path(out))
     return Features(bulk_result(prepared, seconds, out), prepared)
 
 

@@ -102,7 +102,7 @@ def prepare_data(
         TooFewImages: a label has too few images to train and test on.
     """
     prepared = means.engine.prepare(listed, settings, means.watch, means.progress, extractor)
-    with means.watch.stage("split"):
+    with means.watch.stage("split" if extractor else "inspect"):
         duplicates, split = split_catalog(listed, prepared.catalog, settings)
         prepared.store.close(prepared.catalog, split)
     return _dealt(prepared, duplicates, split)
