@@ -18,7 +18,6 @@ from foveate import __version__
 from foveate.classifier import load_classifier
 from foveate.cli import refine as module
 from foveate.cli import run
-from foveate.cli.processes import run_machines
 from foveate.cli.refine import refine
 from foveate.cli.refine_on_target import RefinedThere, refine_on_target
 from foveate.cli.refine_there import Failed, Made
@@ -27,6 +26,7 @@ from foveate.errors import ClusterError, SettingsError, TooFewImages
 from foveate.history import Outcome, find_place
 from foveate.history.handover import pack_outcome
 from foveate.history.outbox import waiting
+from foveate.launch.processes import run_machines
 from foveate.settings import Settings
 from foveate.spark import refining
 from foveate.spark.readiness import Job
@@ -213,7 +213,7 @@ def test_a_project_is_its_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 )
 def test_machines_must_know_where_they_meet(values: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="HOST:PORT"):
-        run_machines(Target(kind="torch", **values), DNN, "photos")
+        run_machines(Target(kind="torch", **values), DNN, "photos", remark=print)
 
 
 def free_port() -> int:

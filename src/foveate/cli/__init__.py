@@ -33,7 +33,11 @@ from foveate.cli import (
     tune,
 )
 from foveate.cli.console import print_json
-from foveate.cli.failures import (
+from foveate.cli.options import Command
+from foveate.cli.streams import Unheard, drop_output, flush_output, open_streams
+from foveate.errors import FoveateError
+from foveate.garbage import collect_seldom
+from foveate.launch.failures import (
     GONE,
     STOPPED,
     Cause,
@@ -41,12 +45,8 @@ from foveate.cli.failures import (
     kind_of,
     says_that_others_are_gone,
 )
-from foveate.cli.options import Command
-from foveate.cli.streams import Unheard, drop_output, flush_output, open_streams
-from foveate.cli.together import until_the_first_is_done
-from foveate.errors import FoveateError
-from foveate.finetune.position import is_helper
-from foveate.garbage import collect_seldom
+from foveate.launch.helpers import until_the_first_is_done
+from foveate.launch.position import is_helper
 from foveate.writing import FULL, output_error
 
 app = typer.Typer(

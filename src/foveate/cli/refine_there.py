@@ -17,7 +17,7 @@ from foveate import files
 from foveate.cli.console import ProgressBar, remark
 from foveate.cli.shared import name_refused, print_training
 from foveate.errors import FoveateError
-from foveate.finetune.position import is_helper
+from foveate.launch.position import is_helper
 from foveate.spark.refining import OURS
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark, remarks
-from foveate.cli.processes import run_machines, run_many
 from foveate.cli.shared import name_refused, print_training
 from foveate.errors import SettingsError
-from foveate.finetune.position import is_helper, is_one_of_many
+from foveate.launch.position import is_helper, is_one_of_many
+from foveate.launch.processes import run_machines, run_many
 
 if TYPE_CHECKING:
     from foveate.settings import Settings
@@ -87,7 +87,7 @@ def train(
         cluster = choose_target(engine, target, project)
         if cluster is not None and cluster.kind == "torch":
             _check_stays_here(destination)
-            run_machines(cluster, settings, source, quiet=quiet)
+            run_machines(cluster, settings, source, remark=lambda text: remark(text, quiet=quiet))
             return
         if cluster is not None:
             _check_stays_here(destination)

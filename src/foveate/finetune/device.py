@@ -12,7 +12,7 @@ import torch
 from torch import distributed
 
 from foveate.errors import SettingsError
-from foveate.finetune.position import find_position
+from foveate.launch.position import find_position
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from foveate.catalog import Entry, read_file
 from foveate.files import atomic_write, digest
-from foveate.finetune.position import find_position
 from foveate.image import DECODER, Limits, Resize, open_image
+from foveate.launch.position import find_position
 
 RESERVE = 2 * 10**9
 """Bytes of the disk that squares leave free: models and checkpoints go there, too."""

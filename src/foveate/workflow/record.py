@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from foveate.finetune.position import is_helper
 from foveate.history import find_place, recording
 from foveate.history.record import Kind
 from foveate.history.recording import Recording
+from foveate.launch.position import is_helper
 from foveate.settings import Settings
 from foveate.workflow.places import find_project
 

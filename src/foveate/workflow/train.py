@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from foveate.classifier import Classifier
 from foveate.evaluation import write_report
 from foveate.files import is_url, write_anywhere
-from foveate.finetune.position import is_one_of_many
+from foveate.launch.position import is_one_of_many
 from foveate.settings import Settings
 from foveate.workflow.engine import choose_target, open_engine
 from foveate.workflow.places import Destination, files_of, find_project, settings_of

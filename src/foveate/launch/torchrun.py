@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from foveate.cli.failures import STARTED, STOPPED, Cause, Failure, read_failures
 from foveate.errors import ClusterError, FoveateError
+from foveate.launch.failures import STARTED, STOPPED, Cause, Failure, read_failures
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 """What torchrun hands on to the processes; they have sessions of their own."""

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from foveate.cli.failures import GONE, STOPPED, Cause, hand_over
-from foveate.finetune.position import is_helper
+from foveate.launch.failures import GONE, STOPPED, Cause, hand_over
+from foveate.launch.position import is_helper
 
 SECONDS_TO_CONNECT = 30
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -14,7 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from foveate.errors import FoveateError
-from foveate.finetune.position import is_helper, is_one_of_many
+from foveate.launch.position import is_helper, is_one_of_many
 
 STARTED = "FOVEATE_STARTED"
 """Set where foveate itself, not the user's torchrun, started the process and speaks for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.finetune.position import Position, find_position
+from foveate.launch.position import Position, find_position
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 

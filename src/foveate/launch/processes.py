@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from foveate import __version__
-from foveate.cli.console import remark
-from foveate.cli.torchrun import hushed, run_processes
 from foveate.errors import SettingsError
 from foveate.files import digest
-from foveate.finetune.position import share_of_threads
+from foveate.launch.position import share_of_threads
+from foveate.launch.torchrun import hushed, run_processes
 
 if TYPE_CHECKING:
     from foveate.settings import Settings
@@ -42,14 +42,16 @@ def run_many(count: int, settings: Settings) -> None:
         run_processes(["--standalone"], count, threads_of_each(count, settings))
 
 
-def run_machines(target: Target, settings: Settings, source: str, *, quiet: bool = False) -> None:
+def run_machines(
+    target: Target, settings: Settings, source: str, *, remark: Callable[[str], None]
+) -> None:
     """Run this very command in processes of this machine and of others, which are given it, too.
 
     Args:
         target: of kind torch: how many machines, processes on each, and where they meet.
         settings: machines whose settings differ never meet.
         source: likewise.
-        quiet: whether to say nothing while waiting for the others.
+        remark: told that the others are waited for.
 
     Raises:
         BackboneError: PyTorch is not installed.
@@ -75,8 +77,7 @@ def run_machines(target: Target, settings: Settings, source: str, *, quiet: bool
         if others := target.executors - 1:
             remark(
                 f"Waiting at {target.master} for {others} other machine{'s' * (others != 1)}; "
-                "give the same command there. One of them writes the classifier and says so.",
-                quiet=quiet,
+                "give the same command there. One of them writes the classifier and says so."
             )
         run_processes(meeting, count, threads_of_each(count, settings))
 

@@ -1,0 +1,1 @@
+"""Several processes that refine together: started, told apart, and heard once where one fails."""
