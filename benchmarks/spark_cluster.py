@@ -14,8 +14,8 @@ from benchmarks.common import ROOT
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-sys.path.insert(0, str(ROOT / "tests" / "spark"))
-from cluster import Cluster, running_cluster
+sys.path.insert(0, str(ROOT / "tests"))
+from support.spark_cluster import Cluster, running_cluster
 
 __all__ = ["Cluster", "application", "cluster_of_two"]
 
@@ -33,7 +33,7 @@ def cluster_of_two() -> Iterator[Cluster]:
 @contextmanager
 def application(cluster: Cluster, cores: int = 2, memory: str = "1g") -> Iterator[SparkSession]:
     """A session with so many of the cluster's cores; verbs called inside use it."""
-    from foveate.spark.session import open_session
+    from foveate.spark.cluster.session import open_session
 
     target = cluster.target(memory=memory, conf={"spark.cores.max": str(cores)})
     with open_session(target, name="benchmark") as session:

@@ -19,7 +19,7 @@ from benchmarks.spark_cluster import Cluster, application, cluster_of_two
 from benchmarks.spark_plain import plain_featurize
 from foveate.classifier import load_classifier
 from foveate.predictions import read_predictions
-from foveate.spark import bulk
+from foveate.spark.jobs import bulk
 
 SOURCE = DATA / "ucmerced"
 IMAGES = 2_000

@@ -27,9 +27,9 @@ from foveate.copying.remote import MOST_PARTS, RemoteStore, part_size
 from foveate.copying.stores import open_store, refuse_unsafe
 
 if TYPE_CHECKING:
-    from stores import Endpoint, Opened
+    from support.stores import Endpoint, Opened
 
-pytest_plugins = ("stores",)
+pytest_plugins = ("support.stores",)
 
 WEIRD = (
     "a b.jpg",
@@ -760,7 +760,7 @@ def test_a_wrong_key(tmp_path: Path, azurite: Endpoint, source: Path) -> None:
     right = fresh.storage_options["connection_string"]
     key = right.partition("AccountKey=")[2].partition(";")[0]
     wrong = right.replace(key, base64.b64encode(b"wrong" * 10).decode())
-    from stores import in_use
+    from support.stores import in_use
 
     with in_use({"abfs": {"connection_string": wrong}}):
         with pytest.raises(CopyError, match=r"cannot be looked at: no permission\."):

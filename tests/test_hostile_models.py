@@ -29,11 +29,11 @@ class Child:
     """A process that tries files, and may die of one."""
 
     def __init__(self, log: Path) -> None:
-        folder = Path(__file__).parent
+        folder = Path(__file__).parent  # where `support` lies
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, str(folder / "hostile_models_child.py")],
+                [sys.executable, "-m", "support.hostile_models_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

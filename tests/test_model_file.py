@@ -20,7 +20,7 @@ from foveate.heads import HeadKind, fit_head
 from foveate.image import Resize
 from foveate.model_file import METADATA_KEY, Summary, compose, read_model, replace_backbone
 from foveate.model_file.reading import DIGEST_KEY, TRAINED_ON_KEY
-from hostile_models import tiny_backbone, tiny_classifier, without_digests
+from support.hostile_models import tiny_backbone, tiny_classifier, without_digests
 
 LABELS = ("a", "b", "ç")
 KINDS: tuple[HeadKind, ...] = ("svm", "logistic", "forest")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rasters import LEFT, TOP, write_raster
 
 from conftest import draw_folder
 from foveate.cli import run
+from support.rasters import LEFT, TOP, write_raster
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -13,7 +13,7 @@ runtime, without: see `foveate.backbones.rounding`.
 
 Written beside each other into `src/foveate/backbones/packs/`: the pack, its card and the licence
 of the weights. Also written: `tests/backbones/original_features.npz`, the features of the original
-PyTorch network for images drawn by `tests/backbones/drawings.py`, so that the quick tests can
+PyTorch network for images drawn by `tests/support/network_drawings.py`, so that the quick tests can
 compare the pack with the original where torch is not installed.
 
 With `--imagenet-sample` (a folder with one photo for each of the 1,000 ImageNet classes whose
@@ -246,8 +246,8 @@ def main() -> None:
     }
     write_card(card)
 
-    sys.path.insert(0, str(ROOT / "tests" / "backbones"))
-    from drawings import draw_pixels
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support.network_drawings import draw_pixels
 
     np.savez_compressed(
         ROOT / "tests" / "backbones" / "original_features.npz",

@@ -10,12 +10,12 @@ import fsspec
 import numpy as np
 import pytest
 from PIL import Image
-from rasters import LEFT, TOP, UTM, noise, write_raster
 
 from foveate import files
 from foveate.aerial.address import TileAddress
 from foveate.aerial.grid import Grid
 from foveate.aerial.raster import read_tile
+from support.rasters import LEFT, TOP, UTM, noise, write_raster
 
 GRID = Grid(UTM, 32, 1)
 KEY = GRID.key_at(LEFT + 48, TOP - 48)

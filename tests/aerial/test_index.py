@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 import shapely
-from maps import outline
 from pyproj import CRS
-from rasters import UTM
 
 from foveate import files
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.index import NAME, Tile, read_index, write_index
 from foveate.errors import SourceError
+from support.maps import outline
+from support.rasters import UTM
 
 GRID = Grid(UTM, 224, 1)
 TILES = (

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.warp import transform
-from rasters import ALBERS, LEFT, TOP, UTM, write_raster
 
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.landcover import check_codes, label_tiles
 from foveate.aerial.legend import Legend, find_legend
 from foveate.errors import SettingsError, SourceError
+from support.rasters import ALBERS, LEFT, TOP, UTM, write_raster
 
 LEGEND = Legend("letters", {1: "A", 2: "B", 3: "A", 9: ""}, nodata=frozenset({0}))
 GRID = Grid(UTM, 100, 1)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps import GRID, predictions_of
 
 from foveate.aerial.address import TileAddress, View
 from foveate.aerial.grid import Grid, TileKey, parse_key
@@ -18,6 +17,7 @@ from foveate.aerial.index import Tile, write_index
 from foveate.aerial.placed import parse_keys, read_placed
 from foveate.errors import SourceError
 from foveate.predictions import write_predictions
+from support.maps import GRID, predictions_of
 
 places = st.builds(
     TileKey, st.integers(-999_999_999, 999_999_999), st.integers(-999_999_999, 999_999_999)

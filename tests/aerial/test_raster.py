@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window, from_bounds
-from rasters import ALBERS, LEFT, TOP, UTM, noise, write_raster
 
 from foveate.aerial.address import TileAddress, View
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.header import raster_facts, taken_from
 from foveate.aerial.raster import open_raster, read_tile, stretched
 from foveate.errors import SourceError
+from support.rasters import ALBERS, LEFT, TOP, UTM, noise, write_raster
 
 GRID = Grid(UTM, 16, 1)
 KEY = GRID.key_at(LEFT + 40, TOP - 40)

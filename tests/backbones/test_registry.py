@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_pixels
 from numpy.typing import NDArray
 
 from foveate.backbones import find_backbone, list_backbones
 from foveate.errors import BackboneError
 from foveate.files import digest
 from foveate.runtime import open_network
+from support.network_drawings import draw_pixels
 
 NAME = "efficientnet-lite0"
 ORIGINAL = Path(__file__).with_name("original_features.npz")

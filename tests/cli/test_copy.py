@@ -22,9 +22,9 @@ from foveate.cli.copy import CopyBar
 from foveate.copying import State
 
 if TYPE_CHECKING:
-    from stores import Opened
+    from support.stores import Opened
 
-pytest_plugins = ("stores",)
+pytest_plugins = ("support.stores",)
 
 DOCS = Path(__file__).parents[2] / "docs" / "copy.md"
 

@@ -12,9 +12,10 @@ import pytest
 
 from foveate.cli import run
 from foveate.errors import ClusterError
-from foveate.spark import packing, probe
-from foveate.spark.found import TargetCheck, WorkerFound
-from foveate.spark.packing import Packed
+from foveate.spark.check import target as probe
+from foveate.spark.check.findings import TargetCheck, WorkerFound
+from foveate.spark.cluster import packing
+from foveate.spark.cluster.packing import Packed
 from foveate.targets import Target
 
 TOML = """

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rasters import noise, write_raster
 
 from foveate import cli
 from foveate.aerial.index import read_index
+from support.rasters import noise, write_raster
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from maps import GRID, LABELS, LEFT, TOP, blurred, named, patches, placed_of
-from rasters import write_raster
 
 from foveate import cli
 from foveate.predictions import write_predictions
+from support.maps import GRID, LABELS, LEFT, TOP, blurred, named, patches, placed_of
+from support.rasters import write_raster
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from recipes import (
+
+from support.recipes import (
     ALL,
     REFINE,
     ROOT,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from recipes import DEPLOY, REFINE, ROOT, list_requirements, project, with_our_programs
+
+from support.recipes import DEPLOY, REFINE, ROOT, list_requirements, project, with_our_programs
 
 SCRIPT = DEPLOY / "refine" / "torchrun.sh"
 MANIFEST = DEPLOY / "pytorchjob.yaml"

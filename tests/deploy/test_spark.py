@@ -28,13 +28,13 @@ import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes import DEPLOY, ROOT, project
-from recipes import SPARK as RECIPE
 from typer.main import get_command
 
 from foveate.cli import app
 from foveate.settings import FILE_NAME
 from foveate.targets import Target
+from support.recipes import DEPLOY, ROOT, project
+from support.recipes import SPARK as RECIPE
 
 SPARK = DEPLOY / "spark"
 JOBS = sorted((SPARK / "jobs").glob("*.yaml"))

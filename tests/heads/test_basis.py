@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from clusters import clusters
 
 from foveate.heads.basis import Basis
+from support.point_clusters import clusters
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 80), (60, 60), (61, 60), (200, 20)])

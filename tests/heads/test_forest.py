@@ -3,9 +3,9 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from clusters import clusters
 
 from foveate.heads.forest import fit_forest, log_shares
+from support.point_clusters import clusters
 
 
 def test_the_same_seed_grows_the_same_forest() -> None:

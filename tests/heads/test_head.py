@@ -4,12 +4,12 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from clusters import clusters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.errors import SettingsError, TooFewImages
 from foveate.heads import C_GRID, Head, HeadKind, fit_head
+from support.point_clusters import clusters
 
 KINDS = get_args(HeadKind)
 

@@ -3,43 +3,16 @@ from __future__ import annotations
 from typing import get_args
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
-from clusters import clusters
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
-from foveate.heads import Head, HeadKind, fit_head, head_nodes
+from foveate.heads import HeadKind, fit_head, head_nodes
 from foveate.heads.export import _round_down
+from support.exported_heads import run
+from support.point_clusters import clusters
 
 KINDS = get_args(HeadKind)
-
-
-def run(
-    head: Head, features: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scores and probabilities of the head's nodes in ONNX Runtime."""
-    nodes, initialisers = head_nodes(
-        head, features="features", scores="scores", probabilities="probabilities"
-    )
-    value = helper.make_tensor_value_info
-    k = len(head.labels)
-    graph = helper.make_graph(
-        nodes,
-        "head",
-        [value("features", TensorProto.FLOAT, ["N", features.shape[1]])],
-        [value(name, TensorProto.FLOAT, ["N", k]) for name in ("scores", "probabilities")],
-        initialisers,
-    )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    scores, probabilities = session.run(["scores", "probabilities"], {"features": features})
-    return scores, probabilities
 
 
 @pytest.mark.parametrize("kind", KINDS)

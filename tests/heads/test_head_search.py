@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from clusters import clusters
 
 from foveate.heads import C_GRID, LinearSVM, LogisticRegression
 from foveate.heads.basis import Basis
@@ -10,6 +9,7 @@ from foveate.heads.folds import deal_folds
 from foveate.heads.loss import CrossEntropy, Rows, SquaredHinge
 from foveate.heads.norm import unit_rows
 from foveate.heads.search import _TOLERANCE, Search, search_c
+from support.point_clusters import clusters
 
 
 def search(

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clusters import clusters
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as SklearnLogistic
@@ -14,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from foveate.heads import LinearSVM, LogisticRegression
 from foveate.heads.norm import unit_rows
+from support.point_clusters import clusters
 
 
 @parametrize_with_checks([LinearSVM(), LogisticRegression()])

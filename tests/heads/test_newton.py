@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from clusters import clusters
 
 import foveate.heads.newton as newton
 from foveate.heads.basis import Basis
 from foveate.heads.loss import CrossEntropy, Rows, SquaredHinge
 from foveate.heads.newton import Minimum, minimise
 from foveate.heads.norm import unit_rows
+from support.point_clusters import clusters
 
 
 def fit(kind: type[SquaredHinge] | type[CrossEntropy], *, c: float, tol: float) -> Minimum:

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from clusters import clusters
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
-from test_head_export import run
 
 from foveate.heads import Head, Tree, TreeForest, fit_head, unit_rows
 from foveate.heads.trees import trees_of
+from support.exported_heads import run
+from support.point_clusters import clusters
 
 
 def forest_of(head: Head) -> TreeForest:

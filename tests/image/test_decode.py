@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from image_samples import encode, every_format, exif, photo
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -17,6 +16,7 @@ from foveate.errors import ImageRefused, Reason
 from foveate.image import Limits, Resize, ResizeRule, open_image
 from foveate.image.modes import to_rgb
 from foveate.image.resize import resample
+from support.image_samples import encode, every_format, exif, photo
 
 SAMPLES = every_format()
 

@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from image_samples import encode, exif, photo
 from PIL import Image, ImageOps
 
 from foveate.image import Resize, open_image
 from foveate.image.dhash import difference_hash
+from support.image_samples import encode, exif, photo
 
 
 def hash_of(image: Image.Image, name: str = "PNG", **options: object) -> bytes:

@@ -5,10 +5,10 @@ import io
 import zipfile
 
 import pytest
-from image_samples import every_format
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image.formats import ends_early, sniff
+from support.image_samples import every_format
 
 SAMPLES = every_format()
 EXPECTED = {"mpo": "JPEG", "jp2": "JPEG2000", "j2k": "JPEG2000", "pgm": "PPM", "pbm": "PPM"}

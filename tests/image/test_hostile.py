@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_samples import encode, every_format, photo, tiff
 from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image import Limits, Resize, open_image
 from foveate.image.formats import Format, slow_bytes
+from support.image_samples import encode, every_format, photo, tiff
 
 SAMPLES = every_format()
 SQUARE = Resize(24, "squash")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_samples import encode, photo
 from PIL import Image
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image import Resize, open_image
 from foveate.image.jpeg import covering_scale, decode_scaled
 from foveate.image.resize import resample
+from support.image_samples import encode, photo
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from image_samples import encode, photo, tiff
 from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.image import OpenedImage, Resize, open_image
 from foveate.image.modes import to_rgb
+from support.image_samples import encode, photo, tiff
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_samples import encode, photo
 from PIL import Image
 
 from foveate.errors import SettingsError
 from foveate.image import Resize, open_image
+from support.image_samples import encode, photo
 
 
 @pytest.mark.parametrize(

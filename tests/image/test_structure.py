@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from benchmarks.hungry_cost import Cost, Measurer
-from image_samples import encode, every_format, exif, photo
 from PIL import Image
 
 from foveate.errors import ImageRefused, Reason
 from foveate.image import Limits, Resize, open_image
+from support.image_samples import encode, every_format, exif, photo
 
 SAMPLES = every_format()
 SERVER = Limits(

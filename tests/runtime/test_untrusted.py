@@ -13,7 +13,7 @@ from foveate.errors import ModelFileError
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.sizes import check_sizes
 from foveate.runtime.untrusted import read_graph
-from hostile_models import SIDE, changed, tiny_backbone, tiny_classifier
+from support.hostile_models import SIDE, changed, tiny_backbone, tiny_classifier
 
 Change = Callable[[onnx.ModelProto], object]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serve_support import Running, serving
 
 import foveate as fv
 from foveate.serve.models import ServedModel, read_served
+from support.servers import Running, serving
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.http
-from serve_support import Running
+
+from support.servers import Running
 
 MIB = 2**20
 INFER = "/v2/models/patterns/infer"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serve_support import Running, serving
 from starlette.datastructures import Headers
 
 from foveate.serve.browsers import Browsers, is_loopback
 from foveate.serve.refusal import RequestRefused
+from support.servers import Running, serving
 
 LOOPBACK = ("localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.9.8.7", "[::1]", "[0:0:0::1]")
 FOREIGN = (

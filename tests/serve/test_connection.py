@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serve_support import Running, serving, wait_until
 
 from foveate.serve.connection import HEADER_SECONDS
+from support.servers import Running, serving, wait_until
 
 pytestmark = pytest.mark.slow
 

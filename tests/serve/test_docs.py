@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from serve_support import Running, serving
 
 from foveate.cli import run
 from foveate.serve.metrics import Metrics
+from support.servers import Running, serving
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from mutations import bombs, images, mutated, nonsense, others
-from serve_support import Running, serving
+
+from support.image_mutations import bombs, images, mutated, nonsense, others
+from support.servers import Running, serving
 
 pytestmark = pytest.mark.slow
 

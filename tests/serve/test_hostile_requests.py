@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from mutations import form
-from serve_support import Running, serving, wait_until
+
+from support.image_mutations import form
+from support.servers import Running, serving, wait_until
 
 MIB = 2**20
 JSON = {"content-type": "application/json"}

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 from benchmarks.hungry_images import KINDS
-from serve_support import Running, serving
 
 from foveate.serve.confined import BATCHES, SLACK_BYTES, image_bytes
+from support.servers import Running, serving
 
 pytestmark = pytest.mark.slow
 

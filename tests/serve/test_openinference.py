@@ -13,13 +13,13 @@ import pytest
 import tritonclient.http
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_support import Running
 
 from foveate.serve.line import Answer
 from foveate.serve.models import ServedModel
 from foveate.serve.openinference import Inference, describe, read_inference, write_inference
 from foveate.serve.refusal import RequestRefused
 from foveate.serve.settings import ServerSettings
+from support.servers import Running
 
 SETTINGS = ServerSettings(max_images=4)
 

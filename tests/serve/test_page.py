@@ -8,7 +8,8 @@ from importlib import resources
 
 import httpx
 import pytest
-from serve_support import Running
+
+from support.servers import Running
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 CONTROLS = {"button", "input", "select"}

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_support import serving, wait_until
 
 from foveate.serve.proxies import Proxies
+from support.servers import serving, wait_until
 
 OURS = Proxies(["10.0.0.0/8", "::1", "192.0.2.7"])
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serve_support import serving, wait_until
+
+from support.servers import serving, wait_until
 
 
 def gauges(client: httpx.Client) -> dict[str, float]:

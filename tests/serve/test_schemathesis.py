@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serve_support import Running, serving
+
+from support.servers import Running, serving
 
 pytestmark = pytest.mark.slow
 

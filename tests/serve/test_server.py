@@ -17,10 +17,10 @@ import pytest
 import tritonclient.http
 import trustme
 from PIL import Image
-from serve_support import Running, serving, wait_until
 
 from foveate.classifier import load_classifier
 from foveate.cli import run
+from support.servers import Running, serving, wait_until
 
 
 @pytest.fixture(scope="module")

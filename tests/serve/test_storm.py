@@ -18,9 +18,9 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from serve_support import Running, serving, wait_until
 
 from foveate.serve.pacing import HOLD_SECONDS
+from support.servers import Running, serving, wait_until
 
 pytestmark = pytest.mark.slow
 

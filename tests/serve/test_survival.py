@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serve_support import Running, serving, wait_until
+
+from support.servers import Running, serving, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -21,12 +21,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from serve_support import serving, wait_until
 from starlette.datastructures import Headers
 
 from foveate.errors import SettingsError
 from foveate.serve.telemetry import SpanTracer, make_tracer
 from foveate.serve.tracing import Tracer
+from support.servers import serving, wait_until
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_support import serving, wait_until
 
 from foveate.errors import SettingsError
 from foveate.serve.tokens import Grant, Tokens
+from support.servers import serving, wait_until
 
 
 @pytest.fixture(autouse=True)

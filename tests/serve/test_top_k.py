@@ -11,9 +11,9 @@ import pytest
 import tritonclient.http
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_support import Running
 
 from foveate.serve.line import most_probable
+from support.servers import Running
 
 INFER = "/v2/models/patterns/infer"
 

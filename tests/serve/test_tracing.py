@@ -8,10 +8,10 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_support import Running, wait_until
 from starlette.datastructures import Headers
 
 from foveate.serve.tracing import Tracer, read_parent
+from support.servers import Running, wait_until
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"

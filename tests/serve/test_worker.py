@@ -16,7 +16,7 @@ from foveate.serve.frames import Frame
 from foveate.serve.models import ServedModel
 from foveate.serve.process import Setup
 from foveate.serve.worker import NO_PROBABILITIES, Worker
-from hostile_models import changed, tiny_classifier, without_digests
+from support.hostile_models import changed, tiny_classifier, without_digests
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cluster import Cluster, cluster, free_cluster, own_cluster, session
+from support.spark_cluster import Cluster, cluster, free_cluster, own_cluster, session
 
 __all__ = ["Cluster", "cluster", "free_cluster", "own_cluster", "session"]

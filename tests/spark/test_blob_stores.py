@@ -14,20 +14,20 @@ from conftest import draw_folder
 from foveate import files
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
-from foveate.spark import bulk
+from foveate.spark.check.target import check_target
 from foveate.spark.engine import SparkEngine
-from foveate.spark.probe import check_target
+from foveate.spark.jobs import bulk
 from foveate.targets import is_secret
 from foveate.workflow.scoring import score_source
 from foveate.workflow.training import train_classifier
 
 if TYPE_CHECKING:
-    from cluster import Cluster
     from pyspark.sql import SparkSession
 
-    from stores import Opened
+    from support.spark_cluster import Cluster
+    from support.stores import Opened
 
-pytest_plugins = ("stores",)
+pytest_plugins = ("support.stores",)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import Cluster
 from pyspark.sql import SparkSession
 
 import foveate as fv
@@ -17,6 +16,7 @@ from foveate.cli import run
 from foveate.settings import Settings
 from foveate.spark.engine import SparkEngine
 from foveate.workflow.training import train_classifier
+from support.spark_cluster import Cluster
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from foveate.classifier import Classifier
 from foveate.errors import ModelFileError
-from hostile_models import LABELS, SIDE, mutated
+from support.hostile_models import LABELS, SIDE, mutated
 
 
 def attempt(seed: int, runtime: str) -> tuple[str, str]:

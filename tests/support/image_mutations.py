@@ -14,7 +14,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from image_samples import encode, every_format, exif, photo
+
+from support.image_samples import encode, every_format, exif, photo
 
 ABSURD = (0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 

@@ -51,7 +51,7 @@ class Cluster:
     shared: ClassVar[Cluster | None] = None
 
     def __init__(self, folder: Path) -> None:
-        from foveate.spark.java import find_java
+        from foveate.spark.cluster.java import find_java
 
         self._folder = folder
         self._java = find_java()
@@ -109,7 +109,7 @@ class Cluster:
     def session(self) -> SparkSession:
         """The shared session on this cluster, opened where it is not open."""
         if self._session is None or self._session.sparkContext._jsc is None:
-            from foveate.spark.session import open_session
+            from foveate.spark.cluster.session import open_session
 
             self.free()
             self._session = self._open.enter_context(open_session(self.target(), name="tests"))

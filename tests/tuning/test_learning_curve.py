@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clusters import clusters
 
 from foveate.catalog import Entry, Facts, ImageRow, Source, Workspace
 from foveate.files import FileEntry
@@ -15,6 +14,7 @@ from foveate.tuning.learning_curve import LearningCurve, measure_curve
 from foveate.tuning.memory import Memory
 from foveate.tuning.subsets import nested_ranks
 from foveate.tuning.training_set import TrainingSet
+from support.point_clusters import clusters
 
 SVM = Candidate("efficientnet-lite0", 224, "svm")
 SETTINGS = Settings(c=(0.1, 1.0), trees=64)

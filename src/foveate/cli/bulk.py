@@ -132,7 +132,7 @@ def _speed(result: BulkResult) -> str:
 
 def _refused_of(out: str) -> str:
     """Where a cluster names the images that have no features."""
-    from foveate.spark.merge import refused_beside
+    from foveate.spark.jobs.merge import refused_beside
 
     return refused_beside(out) if out.endswith(".parquet") else f"{out}/_refused/"
 

@@ -63,6 +63,23 @@ def ending_on_sigterm() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
+def show_training(
+    training: Training, model: Path | str, report: Path | str, *, quiet: bool = False
+) -> None:
+    """Print the table, and what to know before trusting the numbers."""
+    print_training(training, model, report)
+    tell_notes(training, quiet=quiet)
+
+
+def tell_notes(training: Training, *, quiet: bool) -> None:
+    """Say on stderr what to know before trusting the numbers, and name refused images."""
+    from foveate.workflow.results.training import training_notes
+
+    for note in training_notes(training):
+        remark(f"Note: {note}", quiet=quiet)
+    name_refused(training.prepared, quiet=quiet)
+
+
 def print_training(training: Training, model: Path | str, report: Path | str) -> None:
     """The table and the few lines after it."""
     from foveate.workflow.results.training import land_sentence

@@ -12,7 +12,7 @@ from foveate.cli import options
 from foveate.cli.console import print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from foveate.spark.found import TargetCheck
+    from foveate.spark.check.findings import TargetCheck
 
 app = typer.Typer(
     help="The clusters of a project, [targets.NAME] in its foveate.toml.", no_args_is_help=True
@@ -72,7 +72,7 @@ def check(
     _debug: options.Debug = False,
 ) -> None:
     """Prove that a target's workers are there, have this foveate, and reach its storage."""
-    from foveate.spark.probe import check_target
+    from foveate.spark.check.target import check_target
     from foveate.targets import find_target
 
     target = find_target(name, project)
@@ -109,7 +109,7 @@ def pack(
 ) -> None:
     """Pack this Python and foveate into one archive, which Spark unpacks on every worker."""
     from foveate.outputs import Output, check_outputs
-    from foveate.spark.packing import pack_environment
+    from foveate.spark.cluster.packing import pack_environment
 
     check_outputs([Output("the archive", out, (".tar.gz", ".tgz"))])
     remark("Packing …", quiet=quiet or as_json)

@@ -9,7 +9,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import ProgressBar, print_json, remark, remarks
-from foveate.cli.shared import name_refused, print_training
+from foveate.cli.shared import show_training, tell_notes
 from foveate.errors import SettingsError
 from foveate.launch.position import is_helper, is_one_of_many
 from foveate.launch.processes import run_machines, run_many
@@ -154,7 +154,8 @@ def _refine_there(
     quiet: bool,
 ) -> None:
     """Refine on a cluster of kind spark."""
-    from foveate.cli.refine_on_target import refine_on_target
+    from foveate.spark.refining.on_target import refine_on_target
+    from foveate.spark.refining.worker import Terminal
 
     refined = refine_on_target(
         cluster,
@@ -164,19 +165,23 @@ def _refine_there(
         destination=destination,
         limit=limit,
         sample=sample,
+        terminal=Terminal(ProgressBar, show_training),
+        remark=remarks(quiet=quiet),
+        notice=lambda text: remark(text, quiet=quiet),
         quiet=quiet,
     )
-    refined.show(as_json=as_json, quiet=quiet)
-
-
-def _show(trained: Run, *, as_json: bool, quiet: bool) -> None:
-    """Print the table or the JSON object, and what to know before trusting the numbers."""
-    from foveate.workflow.results.training import training_notes
-
     if as_json:
-        print_json(trained.to_json())
+        print_json(refined.result)
     else:
-        print_training(trained.training, str(trained.model), str(trained.report))
-    for note in training_notes(trained.training):
-        remark(f"Note: {note}", quiet=quiet)
-    name_refused(trained.training.prepared, quiet=quiet)
+        print(refined.text, end="")
+    if refined.remarks:
+        remark(refined.remarks.rstrip(), quiet=quiet)
+
+
+def _show(run: Run, *, as_json: bool, quiet: bool) -> None:
+    """Print the table or the JSON object, and what to know before trusting the numbers."""
+    if as_json:
+        print_json(run.to_json())
+        tell_notes(run.training, quiet=quiet)
+    else:
+        show_training(run.training, str(run.model), str(run.report), quiet=quiet)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from foveate.spark.stages import ImageClassifierModel, ImageFeaturizer
+    from foveate.spark.stages.stages import ImageClassifierModel, ImageFeaturizer
 
 __all__ = ["ImageClassifierModel", "ImageFeaturizer"]
 
@@ -18,6 +18,8 @@ __all__ = ["ImageClassifierModel", "ImageFeaturizer"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'foveate.spark' has no attribute '{name}'")
-    from foveate.spark import stages  # brings pyspark.ml, which the engine's workers do not need
+    from foveate.spark.stages import (
+        stages,  # brings pyspark.ml, which the engine's workers do not need
+    )
 
     return getattr(stages, name)

@@ -21,11 +21,11 @@ from foveate import files
 from foveate.catalog import Catalog, Entry, Facts, FactStore, ImageRow, Source, open_workspace
 from foveate.features import Rate
 from foveate.settings import Settings
-from foveate.spark.job import READERS, Finished, run_job
-from foveate.spark.parts import FeatureParts, read_facts
-from foveate.spark.plan import read_plan
-from foveate.spark.session import open_session
-from foveate.spark.worker import Job
+from foveate.spark.cluster.session import open_session
+from foveate.spark.jobs.job import READERS, Finished, run_job
+from foveate.spark.jobs.parts import FeatureParts, read_facts
+from foveate.spark.jobs.plan import read_plan
+from foveate.spark.jobs.worker import Job
 from foveate.targets import Target
 from foveate.workflow.preparation import (
     Extractor,
@@ -127,7 +127,7 @@ class SparkEngine:
             ClusterError: Spark failed.
         """
         from foveate.heads import encode, rows_to_search, weights_of
-        from foveate.spark.fitting import Sample, fit_on_spark
+        from foveate.spark.heads.fitting import Sample, fit_on_spark
 
         parts = prepared.cache
         if not isinstance(parts, FeatureParts):

@@ -107,7 +107,7 @@ def featurize(
     cluster = choose_target(engine, target, find_project(source))
     progress = stoppable(progress, stop)
     if cluster is not None:
-        from foveate.spark.bulk import featurize as featurize_there
+        from foveate.spark.jobs.bulk import featurize as featurize_there
 
         if out is None:
             raise ValueError("features of a cluster go to a file or a folder: name `out`")

@@ -80,7 +80,7 @@ def score(
                 write_predictions(scored.predictions, out)
             result = _result(scored, out)
         else:
-            from foveate.spark.bulk import score as score_there
+            from foveate.spark.jobs.bulk import score as score_there
 
             if out is None:
                 raise ValueError("predictions of a cluster go to a file or a folder: name `out`")

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from maps import GRID, LABELS, blurred, named, outline, patches, placed_of
 
 from foveate.aerial.change.change import Changes, find_changes
 from foveate.aerial.change.labels import parse_labels
@@ -24,6 +23,7 @@ from foveate.aerial.change.words import remarks, sentences
 from foveate.aerial.grid import Grid
 from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import FoveateError, SettingsError, SourceError
+from support.maps import GRID, LABELS, blurred, named, outline, patches, placed_of
 
 DEVELOPED, CULTIVATED, UNDEVELOPED = range(3)
 

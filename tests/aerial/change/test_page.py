@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from maps import blurred, named, patches, placed_of, predictions_of
 from PIL import Image
-from rasters import LEFT, TOP, UTM, write_raster
 
 from foveate.aerial.address import TileAddress, View
 from foveate.aerial.change import page as page_module
@@ -21,6 +19,8 @@ from foveate.aerial.change.result import write_changes
 from foveate.aerial.change.surroundings import SIDE, Surroundings
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.placed import PlacedPredictions
+from support.maps import blurred, named, patches, placed_of, predictions_of
+from support.rasters import LEFT, TOP, UTM, write_raster
 
 HOSTILE = "Developed <script>alert('x')</script>\"&"
 TILE = 40

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rasters import LEFT, TOP, UTM, write_areas
 
 from foveate import files
 from foveate.aerial.cutting.counties import Areas
 from foveate.aerial.grid import Grid
 from foveate.errors import SettingsError, SourceError
+from support.rasters import LEFT, TOP, UTM, write_areas
 
 GRID = Grid(UTM, 1000, 10)
 WEST, EAST = {"West": (-99.5, 46, -99, 48)}, {"East": (-99, 46, -98.5, 48)}

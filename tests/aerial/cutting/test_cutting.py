@@ -13,7 +13,6 @@ import rasterio
 from PIL import Image
 from rasterio.warp import transform, transform_bounds
 from rasterio.windows import from_bounds
-from rasters import ALBERS, LEFT, TOP, UTM, noise, write_areas, write_raster
 
 from foveate import files
 from foveate.aerial.address import parse_address
@@ -21,6 +20,7 @@ from foveate.aerial.cutting.cutting import Cut, cut
 from foveate.aerial.index import NAME, Tile, read_index
 from foveate.aerial.raster import read_tile
 from foveate.errors import SettingsError, SourceError
+from support.rasters import ALBERS, LEFT, TOP, UTM, noise, write_areas, write_raster
 
 SIZE = 32.0
 X0, Y0 = 15_625 * SIZE, 162_500 * SIZE

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import LABELS, blurred, named, patches, placed_of
 from PIL import Image, ImageDraw
 
 from foveate.aerial.legend import colours_of
@@ -16,6 +15,7 @@ from foveate.aerial.mapping.figure import draw_figure, length_text, painted, rou
 from foveate.aerial.mapping.lettering import fitting, length, write
 from foveate.aerial.mapping.mapping import map_tiles
 from foveate.aerial.mapping.tilemap import tile_map
+from support.maps import LABELS, blurred, named, patches, placed_of
 
 COLOURS = tuple(colours_of(LABELS))
 

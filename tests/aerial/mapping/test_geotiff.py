@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from maps import GRID, LABELS, patches, placed_of
 from pyproj import CRS
 
 from foveate.aerial.grid import Grid
@@ -19,6 +18,7 @@ from foveate.aerial.legend import colours_of
 from foveate.aerial.mapping.geotiff import classes_tiff, confidence_tiff, names_beside
 from foveate.aerial.mapping.tilemap import TileMap, tile_map
 from foveate.errors import SettingsError
+from support.maps import GRID, LABELS, patches, placed_of
 
 COLOURS = colours_of(LABELS)
 ALBERS = "EPSG:5070"

@@ -12,9 +12,7 @@ import rasterio
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import GRID, LABELS, LEFT, TOP, blurred, named, outline, patches, placed_of
 from numpy.typing import NDArray
-from rasters import write_raster
 
 from foveate.aerial.grid import TileKey, parse_key
 from foveate.aerial.legend import Legend, find_legend
@@ -22,6 +20,8 @@ from foveate.aerial.mapping.as_json import map_json
 from foveate.aerial.mapping.mapping import TilesMapped, map_tiles, write_map
 from foveate.errors import SettingsError, SourceError
 from foveate.evaluation import evaluate
+from support.maps import GRID, LABELS, LEFT, TOP, blurred, named, outline, patches, placed_of
+from support.rasters import write_raster
 
 
 def some_map(

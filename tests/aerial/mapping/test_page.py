@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from maps import LABELS, LEFT, TOP, blurred, named, patches, placed_of
 from numpy.typing import NDArray
 
 from foveate.aerial.mapping import page as page_module
 from foveate.aerial.mapping.mapping import TilesMapped, map_tiles
 from foveate.aerial.mapping.page import SURE, map_page
+from support.maps import LABELS, LEFT, TOP, blurred, named, patches, placed_of
 
 
 class Elements(HTMLParser):

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from maps import GRID, blurred, patches
 from numpy.typing import NDArray
 
 from foveate.aerial.mapping import smoothing
 from foveate.aerial.mapping.smoothing import smooth
 from foveate.aerial.mapping.tilemap import TileMap
 from foveate.errors import SettingsError
+from support.maps import GRID, blurred, patches
 
 WEIGHTS = st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0])
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 7))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import GRID, LABELS, LEFT, TOP, placed_of, predictions_of
 
 from foveate.aerial.grid import TileKey
 from foveate.aerial.mapping.smoothing import smooth
@@ -14,6 +13,7 @@ from foveate.aerial.mapping.tilemap import MOST_CELLS, NOTHING, counted, tile_ma
 from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import SourceError
 from foveate.predictions import Predictions
+from support.maps import GRID, LABELS, LEFT, TOP, placed_of, predictions_of
 
 keys = st.builds(TileKey, st.integers(-300, 300), st.integers(-300, 300))
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cluster import Cluster
 
 import foveate
 from foveate.errors import ClusterError
-from foveate.spark import probe, probe_torch
-from foveate.spark.probe import check_target
-from foveate.spark.probe_worker import Question, ask
+from foveate.spark.check import machines as probe_torch
+from foveate.spark.check import target as probe
+from foveate.spark.check.target import check_target
+from foveate.spark.check.worker import Question, ask
 from foveate.targets import Target
+from support.spark_cluster import Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveate.errors import ClusterError
-from foveate.spark.conf import as_properties, is_here, masters, spark_conf, workers_python
+from foveate.spark.cluster.conf import as_properties, is_here, masters, spark_conf, workers_python
 from foveate.targets import Target
 
 

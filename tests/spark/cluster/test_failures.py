@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.spark.failures import cause_of, is_ours
+from foveate.spark.cluster.failures import cause_of, is_ours
 
 PYTHON = """An exception was thrown from the Python worker:
 Traceback (most recent call last):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from foveate.errors import ClusterError
-from foveate.spark.java import VECTORS, find_java
+from foveate.spark.cluster.java import VECTORS, find_java
 
 
 def play_java(home: Path, version: str, *, knows_vectors: bool = True) -> Path:
@@ -114,7 +114,7 @@ def test_the_java_from_pypi_runs_spark(tmp_path: Path) -> None:
     for name in ("bash", "dirname", "ps", "sh", "env"):  # what spark-submit calls, but no java
         (tools / name).symlink_to(Path("/bin") / name)
     program = """
-from foveate.spark.session import open_session
+from foveate.spark.cluster.session import open_session
 from foveate.targets import Target
 
 with open_session(Target(master="local[1]", conf={"spark.driver.memory": "512m"})) as session:

@@ -8,12 +8,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from cluster import Cluster
 
 import foveate
 from foveate.errors import ClusterError
-from foveate.spark import packing
-from foveate.spark.packing import Packed, pack_environment
+from foveate.spark.cluster import packing
+from foveate.spark.cluster.packing import Packed, pack_environment
+from support.spark_cluster import Cluster
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="environments are packed on Linux")
 
@@ -102,7 +102,7 @@ def test_it_runs_wherever_it_is_unpacked(packed: Packed, tmp_path: Path) -> None
             home / "bin" / "python",
             "-c",
             "import foveate, foveate.api, ssl, sqlite3, pyarrow, importlib.metadata as m\n"
-            "from foveate.spark.probe_worker import network_facts\n"
+            "from foveate.spark.check.worker import network_facts\n"
             "from fsspec import get_filesystem_class\n"
             "print(foveate.__file__, m.version('foveate'), len(network_facts()['features']),"
             " get_filesystem_class('tile').protocol)",
@@ -124,7 +124,7 @@ def test_it_runs_wherever_it_is_unpacked(packed: Packed, tmp_path: Path) -> None
 def test_a_worker_runs_foveate_from_inside_it(
     packed: Packed, free_cluster: Cluster, tmp_path: Path
 ) -> None:
-    from foveate.spark.probe import check_target
+    from foveate.spark.check.target import check_target
 
     target = free_cluster.target(environment=str(packed.path), python="", storage=str(tmp_path))
     found = check_target(target)

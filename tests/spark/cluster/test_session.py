@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from cluster import Cluster
 
 from foveate.errors import ClusterError, SettingsError
-from foveate.spark.session import open_session, wait_for_executors
+from foveate.spark.cluster.session import open_session, wait_for_executors
 from foveate.targets import Target
+from support.spark_cluster import Cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -101,7 +101,7 @@ def test_a_cluster_without_a_free_core_is_a_sentence(
     done = run_program(f"""
 from foveate.cli.console import remark
 from foveate.errors import ClusterError
-from foveate.spark import session
+from foveate.spark.cluster import session
 from foveate.targets import Target
 
 session.SECONDS_FOR_EXECUTORS = 5
@@ -139,7 +139,7 @@ def test_what_ends_leaves_nothing(free_cluster: Cluster, monkeypatch: pytest.Mon
 def test_ctrl_c_stops_the_job_and_the_jvm(free_cluster: Cluster) -> None:
     program = f"""
 import time
-from foveate.spark.session import open_session
+from foveate.spark.cluster.session import open_session
 from foveate.targets import Target
 
 def wait(rows):

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
-from clusters import clusters
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
-from test_head_export import run
 
 from foveate.errors import ClusterError
 from foveate.heads import (
@@ -30,11 +28,19 @@ from foveate.heads.forest import log_shares
 from foveate.heads.loss import NOTHING_HELD, Rows, SquaredHinge
 from foveate.heads.norm import softmax
 from foveate.settings import Settings
-from foveate.spark import svm
-from foveate.spark.fitting import Sample, SparkFit, fit_on_spark, regularisation, spark_predictions
-from foveate.spark.svm import Scaling, sum_rows
-from foveate.spark.trees import parse_tree
-from foveate.spark.vectors import mirror, ready_rows
+from foveate.spark.heads import svm
+from foveate.spark.heads.fitting import (
+    Sample,
+    SparkFit,
+    fit_on_spark,
+    regularisation,
+    spark_predictions,
+)
+from foveate.spark.heads.svm import Scaling, sum_rows
+from foveate.spark.heads.trees import parse_tree
+from foveate.spark.heads.vectors import mirror, ready_rows
+from support.exported_heads import run
+from support.point_clusters import clusters
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cluster import Cluster
 
 import foveate as fv
 from conftest import LABELS, draw_folder
@@ -23,8 +22,9 @@ from foveate.classifier import Classifier
 from foveate.errors import ClusterError, SettingsError, SourceError
 from foveate.predictions import read_predictions
 from foveate.settings import Settings
-from foveate.spark import bulk, plan
+from foveate.spark.jobs import bulk, plan
 from foveate.workflow.scoring import score_source
+from support.spark_cluster import Cluster
 
 pytestmark = pytest.mark.slow
 

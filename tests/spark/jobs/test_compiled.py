@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.spark import compiled
+from foveate.spark.jobs import compiled
 
 
 @pytest.fixture(autouse=True)

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cluster import Cluster
-from rasters import noise, write_raster
 
 import foveate as fv
 from foveate.aerial.cutting import Cut, cut
 from foveate.aerial.mapping import map_tiles
 from foveate.aerial.placed import read_placed
 from foveate.errors import ClusterError, SettingsError
-from foveate.spark import bulk
+from foveate.spark.jobs import bulk
 from foveate.workflow.scoring import score_source
+from support.rasters import noise, write_raster
+from support.spark_cluster import Cluster
 
 pytestmark = pytest.mark.slow
 

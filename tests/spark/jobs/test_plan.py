@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from foveate.catalog import Entry
 from foveate.files import FileEntry
-from foveate.spark import plan
-from foveate.spark.plan import plan_shards, read_plan, read_shard, write_plan
+from foveate.spark.jobs import plan
+from foveate.spark.jobs.plan import plan_shards, read_plan, read_shard, write_plan
 
 SIZES = st.lists(st.integers(-1, 3 * 2**20), min_size=1, max_size=200)
 

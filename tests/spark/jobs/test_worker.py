@@ -19,9 +19,9 @@ from foveate.errors import ClusterError
 from foveate.files import digest
 from foveate.image import Limits, Resize
 from foveate.predictions import read_predictions
-from foveate.spark.job import Finished, commit
-from foveate.spark.plan import plan_shards, write_plan
-from foveate.spark.worker import Job, Kind, Tally, run_shard
+from foveate.spark.jobs.job import Finished, commit
+from foveate.spark.jobs.plan import plan_shards, write_plan
+from foveate.spark.jobs.worker import Job, Kind, Tally, run_shard
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from foveate import __version__
 from foveate.classifier import load_classifier
 from foveate.cli import refine as module
 from foveate.cli import run
+from foveate.cli.console import ProgressBar
 from foveate.cli.refine import refine
-from foveate.cli.refine_on_target import RefinedThere, refine_on_target
-from foveate.cli.refine_there import Failed, Made
+from foveate.cli.shared import show_training
 from foveate.cli.train import train
 from foveate.errors import ClusterError, SettingsError, TooFewImages
 from foveate.history import Outcome, find_place
@@ -28,8 +28,10 @@ from foveate.history.handover import pack_outcome
 from foveate.history.outbox import waiting
 from foveate.launch.processes import run_machines
 from foveate.settings import Settings
-from foveate.spark import refining
-from foveate.spark.readiness import Job
+from foveate.spark.refining import processes as refining
+from foveate.spark.refining.on_target import RefinedThere, refine_on_target
+from foveate.spark.refining.readiness import Job
+from foveate.spark.refining.worker import Failed, Made, Terminal
 from foveate.targets import Target
 from foveate.workflow.places import Destination
 
@@ -103,7 +105,12 @@ def ask(
 ) -> tuple[RefinedThere, Job]:
     cluster = FakeCluster(answer)
     monkeypatch.setattr(refining, "run_on_cluster", cluster)
-    asked: dict[str, Any] = {"destination": Destination(tmp_path / "m.onnx")} | more
+    asked: dict[str, Any] = {
+        "destination": Destination(tmp_path / "m.onnx"),
+        "terminal": Terminal(ProgressBar, show_training),
+        "remark": print,
+        "notice": print,
+    } | more
     target = asked.pop("target", Target(master="spark://nowhere:7077"))
     settings = asked.pop("settings", DNN)
     made = refine_on_target(target, "photos", settings, name="county", **asked)
@@ -119,9 +126,7 @@ def packed() -> bytes:
     return pack_outcome(Outcome({"accuracy": 0.5}, {"epoch.loss": [2.0, 1.0]}, {}, {}, write))
 
 
-def test_what_comes_back_is_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_comes_back_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     checkpoint = tmp_path / "c.pt"
     checkpoint.touch()
     answer = Made(packed(), "a table\n", "Note: b\n", str(checkpoint))
@@ -129,12 +134,8 @@ def test_what_comes_back_is_written(
     assert (tmp_path / "m.onnx").read_bytes() == b"network"
     assert (tmp_path / "m.html").read_bytes() == b"<p>"
     assert not checkpoint.exists()
-    made.show(as_json=False)
-    assert capsys.readouterr() == ("a table\n", "Note: b\n")
-    made.show(as_json=True, quiet=True)
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"accuracy": 0.5, "target": "county"}
-    assert said.err == ""
+    assert (made.text, made.remarks) == ("a table\n", "Note: b\n")
+    assert made.result == {"accuracy": 0.5, "target": "county"}
 
 
 def test_what_is_large_comes_by_the_storage(

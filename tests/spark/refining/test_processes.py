@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cluster import Cluster
 
 from foveate.classifier import load_classifier
 from foveate.errors import ClusterError, SettingsError
@@ -22,9 +21,11 @@ from foveate.history import artifact, find_place, find_run, list_runs
 from foveate.history.outbox import waiting
 from foveate.history.tracking import connected
 from foveate.predictions import read_predictions
-from foveate.spark import readiness, refining
-from foveate.spark.readiness import Job
+from foveate.spark.refining import processes as refining
+from foveate.spark.refining import readiness
+from foveate.spark.refining.readiness import Job
 from foveate.targets import Target
+from support.spark_cluster import Cluster
 
 LOST = """An exception was thrown from the Python worker. Please see the stack trace below.
 Traceback (most recent call last):

@@ -20,8 +20,8 @@ from conftest import LABELS, draw_folder
 from foveate.classifier import Classifier
 from foveate.errors import BackboneError, ClusterError, ModelFileError, SettingsError
 from foveate.image import Resize
-from foveate.spark import stage_work
-from foveate.spark.stage_work import Work, in_batches, in_order, local_path, run_partition
+from foveate.spark.stages import work as stage_work
+from foveate.spark.stages.work import Work, in_batches, in_order, local_path, run_partition
 
 pytest.importorskip("pyspark", reason="needs the [spark] extra")
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SIDE = 64
-PAGE = Path(__file__).parents[2] / "docs" / "spark-notebook.md"
+PAGE = Path(__file__).parents[3] / "docs" / "spark-notebook.md"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import time
 from importlib import metadata
 
 from foveate.errors import ClusterError
-from foveate.spark.found import TargetCheck
+from foveate.spark.check.findings import TargetCheck
 from foveate.targets import Target
 
 SECONDS_TO_CONNECT = 5.0

@@ -1,6 +1,6 @@
 """Prove that a target can be used: workers, versions, storage, network.
 
-Every executor is asked the same (`foveate.spark.probe_worker`); what is not as it is here is
+Every executor is asked the same (`foveate.spark.check.worker`); what is not as it is here is
 said in a sentence.
 """
 
@@ -22,10 +22,10 @@ import foveate
 from foveate import files
 from foveate.errors import ClusterError
 from foveate.history.secrets import without_secrets
-from foveate.spark import probe_worker
-from foveate.spark.found import TargetCheck, WorkerFound
-from foveate.spark.probe_worker import Question
-from foveate.spark.session import open_session
+from foveate.spark.check import worker as probe_worker
+from foveate.spark.check.findings import TargetCheck, WorkerFound
+from foveate.spark.check.worker import Question
+from foveate.spark.cluster.session import open_session
 from foveate.targets import Target
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check_target(target: Target) -> TargetCheck:
     """
     start = time.monotonic()
     if target.kind == "torch":
-        from foveate.spark.probe_torch import check_machines
+        from foveate.spark.check.machines import check_machines
 
         return check_machines(target)
     hidden = _secrets(target)

@@ -1,4 +1,4 @@
-"""What a worker says about itself, asked by `foveate.spark.probe`.
+"""What a worker says about itself, asked by `foveate.spark.check.target`.
 
 This file travels to the workers by its code, as they may have no foveate or another one; so it
 imports nothing else of foveate before it knows.

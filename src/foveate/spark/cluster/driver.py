@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foveate.errors import ClusterError
-from foveate.spark.conf import as_properties, is_here, masters, workers_python
-from foveate.spark.java import find_java
+from foveate.spark.cluster.conf import as_properties, is_here, masters, workers_python
+from foveate.spark.cluster.java import find_java
 from foveate.targets import Target
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from foveate import files
 from foveate.errors import ClusterError
-from foveate.spark.conf import is_local, masters, spark_conf
-from foveate.spark.driver import handler_kept, started_session
+from foveate.spark.cluster.conf import is_local, masters, spark_conf
+from foveate.spark.cluster.driver import handler_kept, started_session
 from foveate.targets import Target
 
 if TYPE_CHECKING:

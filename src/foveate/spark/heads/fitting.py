@@ -27,10 +27,10 @@ from foveate.heads.folds import deal_folds
 from foveate.heads.forest import FEWEST_TREES, log_shares
 from foveate.heads.trees import TreeForest
 from foveate.settings import Settings
-from foveate.spark.failures import cause_of
-from foveate.spark.svm import fit_squared_hinge
-from foveate.spark.trees import read_trees
-from foveate.spark.vectors import as_vectors, kept, mirror
+from foveate.spark.cluster.failures import cause_of
+from foveate.spark.heads.svm import fit_squared_hinge
+from foveate.spark.heads.trees import read_trees
+from foveate.spark.heads.vectors import as_vectors, kept, mirror
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

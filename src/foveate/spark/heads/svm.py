@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 from foveate.heads import unit_rows
 from foveate.heads.basis import Basis
 from foveate.heads.loss import NOTHING_HELD, Rows, SquaredHinge
-from foveate.spark.vectors import values_of
+from foveate.spark.heads.vectors import values_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

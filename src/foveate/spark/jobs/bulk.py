@@ -18,10 +18,10 @@ from foveate.errors import SettingsError
 from foveate.files import absolute, digest, remove, use_storage_options
 from foveate.image import Resize
 from foveate.settings import Settings
-from foveate.spark.job import Finished, run_job
-from foveate.spark.merge import merge_parts
-from foveate.spark.session import open_session
-from foveate.spark.worker import NAMED, Job, Kind
+from foveate.spark.cluster.session import open_session
+from foveate.spark.jobs.job import Finished, run_job
+from foveate.spark.jobs.merge import merge_parts
+from foveate.spark.jobs.worker import NAMED, Job, Kind
 from foveate.targets import Target
 from foveate.workflow.preparation import Progress, Stopwatch, limits_of
 from foveate.workflow.results.bulk import BulkResult, ClusterUse

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from foveate import files
 from foveate.aerial.cutting.tasks import Engine, Progress, R, T
 from foveate.errors import ClusterError, FoveateError
-from foveate.spark.collecting import collect
-from foveate.spark.failures import cause_of, is_ours
-from foveate.spark.session import open_session
+from foveate.spark.cluster.collecting import collect
+from foveate.spark.cluster.failures import cause_of, is_ours
+from foveate.spark.cluster.session import open_session
 from foveate.targets import Target
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from foveate import files
 from foveate.catalog import Entry
 from foveate.errors import ClusterError, SettingsError
 from foveate.predictions import COMMITTED
-from foveate.spark.collecting import collect
-from foveate.spark.failures import cause_of, is_ours
-from foveate.spark.plan import Shard, plan_shards, read_plan, write_plan
-from foveate.spark.worker import META, REFUSED, Job, Tally, run_shard
+from foveate.spark.cluster.collecting import collect
+from foveate.spark.cluster.failures import cause_of, is_ours
+from foveate.spark.jobs.plan import Shard, plan_shards, read_plan, write_plan
+from foveate.spark.jobs.worker import META, REFUSED, Job, Tally, run_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from foveate import files
 from foveate.predictions import read_table
-from foveate.spark.job import Finished
-from foveate.spark.worker import REFUSED
+from foveate.spark.jobs.job import Finished
+from foveate.spark.jobs.worker import REFUSED
 
 
 def merge_parts(finished: Finished, out: str) -> None:

@@ -31,8 +31,8 @@ from foveate.features import Extraction, as_arrow, threads
 from foveate.image import Limits, Resize
 from foveate.predictions import Predictions, to_table, write_table
 from foveate.runtime import Network, Precision, RuntimeName, open_network
-from foveate.spark.compiled import compiled
-from foveate.spark.plan import Shard, read_shard
+from foveate.spark.jobs.compiled import compiled
+from foveate.spark.jobs.plan import Shard, read_shard
 
 Kind = Literal["score", "featurize", "prepare"]
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foveate import errors, files
-from foveate.cli.console import print_json, remark, remarks
 from foveate.errors import ClusterError
 
 if TYPE_CHECKING:
     from foveate.history import Outcome
     from foveate.settings import Settings
-    from foveate.spark.readiness import Job
+    from foveate.spark.refining.readiness import Job
+    from foveate.spark.refining.worker import Terminal
     from foveate.targets import Target
     from foveate.workflow.places import Destination
+    from foveate.workflow.record import Remark
 
 _KINDS = {
     kind.__name__: kind
@@ -49,15 +51,6 @@ class RefinedThere:
     text: str
     remarks: str
 
-    def show(self, *, as_json: bool, quiet: bool = False) -> None:
-        """Print it as `foveate train` prints what this machine made."""
-        if as_json:
-            print_json(self.result)
-        else:
-            print(self.text, end="")
-        if self.remarks:
-            remark(self.remarks.rstrip(), quiet=quiet)
-
 
 def refine_on_target(
     target: Target,
@@ -68,6 +61,9 @@ def refine_on_target(
     destination: Destination,
     limit: int | None = None,
     sample: float = 1.0,
+    terminal: Terminal,
+    remark: Remark,
+    notice: Remark,
     quiet: bool = False,
 ) -> RefinedThere:
     """Refine a network on a cluster, and put the run on record here.
@@ -80,26 +76,28 @@ def refine_on_target(
         destination: where classifier and report go.
         limit: images to use at most.
         sample: share of the images to use.
-        quiet: whether to say nothing while it works.
+        terminal: how a person is told.
+        remark: told, in a sentence, what a person should know of the record.
+        notice: told what the cluster says.
+        quiet: whether workers say nothing while they work.
 
     Raises:
         ClusterError: the cluster cannot be reached, a worker lacks something, or work was lost.
         FoveateError: as `training.train_classifier` raises.
     """
-    from foveate.cli.refine_there import Failed, Made, refine_here
     from foveate.history.handover import unpack_outcome
-    from foveate.spark.refining import run_on_cluster
+    from foveate.spark.refining.processes import run_on_cluster
+    from foveate.spark.refining.worker import Failed, Made, refine_here
     from foveate.workflow.places import find_project
     from foveate.workflow.record import on_record
 
-    told = remarks(quiet=quiet)
     known = settings.as_text() | {
         "limit": str(limit),
         "target": name,
         "sample_frac": str(sample) if sample < 1 else None,
     }
     with on_record(
-        "train", source, settings, known, label=settings.classifier, remark=told
+        "train", source, settings, known, label=settings.classifier, remark=remark
     ) as record:
         model, report = map(Path, destination.of(record.name))
         project = find_project(source)
@@ -107,10 +105,10 @@ def refine_on_target(
         job = replace(job, limit=limit, sample=sample, quiet=quiet)
         made = run_on_cluster(
             target,
-            refine_here,
+            partial(refine_here, terminal=terminal),
             job,
             device=settings.device,
-            notice=lambda said: remark(said, quiet=quiet),
+            notice=notice,
         )
         if isinstance(made, Failed):
             raise _KINDS.get(made.kind, ClusterError)(made.said)
@@ -138,7 +136,7 @@ def _job(
 ) -> Job:
     from foveate.backbones.registry import user_folder
     from foveate.catalog.workspace import user_cache
-    from foveate.spark.readiness import Job
+    from foveate.spark.refining.readiness import Job
 
     if settings.test_list:
         wanted = files.absolute(settings.test_list)

@@ -15,7 +15,7 @@ from io import TextIOBase
 from typing import TYPE_CHECKING, Any, TextIO
 
 from foveate.errors import ClusterError, SettingsError
-from foveate.spark.readiness import Job, look_at_all
+from foveate.spark.refining.readiness import Job, look_at_all
 from foveate.targets import Target
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_on_cluster(
         ClusterError: the cluster cannot be reached, a worker lacks something, or work was lost.
         SettingsError: GPUs are asked for that the target does not hand out.
     """
-    from foveate.spark.session import open_session
+    from foveate.spark.cluster.session import open_session
 
     with open_session(_one_task_an_executor(target), name="foveate refine") as session:
         count, gpus = _places(session, device)

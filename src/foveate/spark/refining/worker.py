@@ -7,22 +7,21 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from foveate import files
-from foveate.cli.console import ProgressBar, remark
-from foveate.cli.shared import name_refused, print_training
 from foveate.errors import FoveateError
 from foveate.launch.position import is_helper
-from foveate.spark.refining import OURS
+from foveate.spark.refining.processes import OURS
 
 if TYPE_CHECKING:
-    from foveate.spark.readiness import Job
+    from foveate.spark.refining.readiness import Job
     from foveate.workflow.preparation import Progress
+    from foveate.workflow.training import Training
 
 MOST_BYTES = 128 * 2**20
 """That come back through Spark, whose driver takes 1 GB of results; more go by the storage."""
@@ -58,7 +57,20 @@ class Failed:
     said: str
 
 
-def refine_here(job: Job) -> Made | Failed | None:
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """How a person is told; functions of the command line, which go to the workers by name.
+
+    Attributes:
+        progress: opens what is told how far the training is; takes `quiet`.
+        show: prints a training, given where its classifier and its report will be.
+    """
+
+    progress: Callable[..., AbstractContextManager[Progress]]
+    show: Callable[[Training, Path, Path], None]
+
+
+def refine_here(job: Job, terminal: Terminal) -> Made | Failed | None:
     """What each process on the cluster does; the first one alone has something to say.
 
     Raises:
@@ -66,10 +78,15 @@ def refine_here(job: Job) -> Made | Failed | None:
     """
     job.begin()
     done: Made | Failed | None = None
-    watched = _Watched(quiet=job.quiet or is_helper())
+    watched = _Watched()
+    quiet = job.quiet or is_helper()
     try:
-        with _cache(job), redirect_stderr(_Prefixed(sys.stderr)), watched as progress:
-            done = _refine(job, progress)
+        with (
+            _cache(job),
+            redirect_stderr(_Prefixed(sys.stderr)),
+            terminal.progress(quiet=quiet) as watched.progress,
+        ):
+            done = _refine(job, watched, terminal)
     except SystemExit:  # how helpers end
         pass
     except Exception as error:
@@ -78,7 +95,7 @@ def refine_here(job: Job) -> Made | Failed | None:
             done = Failed(type(error).__name__, str(error))
         elif is_helper() and (watched.met or isinstance(error, RuntimeError)):
             # Whatever happens now ends the first process, too, and that one says why.
-            print(f"a helper ends: {error}", file=sys.stderr)
+            sys.stderr.write(f"a helper ends: {error}\n")
         else:
             raise
     if os.environ["LOCAL_RANK"] != "0":
@@ -86,18 +103,19 @@ def refine_here(job: Job) -> Made | Failed | None:
     return done
 
 
-class _Watched(ProgressBar):
+class _Watched:
     """Knows whether the processes have met, which they do before the first image is opened."""
 
     met = False
+    progress: Progress
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         self.met = True
-        super().__call__(stage, done, total, note)
+        self.progress(stage, done, total, note)
 
 
 class _Prefixed(io.TextIOBase):
-    """Marks lines for people; see `spark.refining.OURS`."""
+    """Marks lines for people; see `processes.OURS`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -121,13 +139,12 @@ def _cache(job: Job) -> Iterator[None]:
         yield
 
 
-def _refine(job: Job, progress: Progress) -> Made:
+def _refine(job: Job, progress: Progress, terminal: Terminal) -> Made:
     from foveate.history.facts import facts
     from foveate.history.handover import pack_outcome
     from foveate.settings import Settings
     from foveate.workflow.results.training import (
         training_json,
-        training_notes,
         training_outcome,
         training_report,
     )
@@ -166,10 +183,7 @@ def _refine(job: Job, progress: Progress) -> Made:
         files.write_anywhere(place, packed)
     text, remarks = io.StringIO(), io.StringIO()
     with redirect_stdout(text), redirect_stderr(remarks):
-        print_training(training, model, report)
-        for note in training_notes(training):
-            remark(f"Note: {note}")
-        name_refused(training.prepared, quiet=False)
+        terminal.show(training, model, report)
     checkpoint = training.refinement.checkpoint if training.refinement and job.cache else ""
     return Made(place, text.getvalue(), remarks.getvalue(), str(checkpoint))
 

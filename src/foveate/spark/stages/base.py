@@ -26,10 +26,10 @@ from pyspark.sql.types import (
 
 from foveate import files
 from foveate.errors import SettingsError
-from foveate.spark.stage_io import StageWriter
-from foveate.spark.stage_params import ImageParams
-from foveate.spark.stage_udf import outcome_column
-from foveate.spark.stage_work import Work
+from foveate.spark.stages.params import ImageParams
+from foveate.spark.stages.saving import StageWriter
+from foveate.spark.stages.udf import outcome_column
+from foveate.spark.stages.work import Work
 
 if TYPE_CHECKING:
     from pyspark import Broadcast, SparkContext

@@ -30,8 +30,8 @@ from foveate.backbones import find_backbone
 from foveate.classifier import Classifier, load_classifier
 from foveate.image import Resize
 from foveate.settings import make_settings
-from foveate.spark.stage_base import ImageStage, StorageOptions
-from foveate.spark.stage_io import StageReader
+from foveate.spark.stages.base import ImageStage, StorageOptions
+from foveate.spark.stages.saving import StageReader
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

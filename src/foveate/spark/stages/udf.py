@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 from pyspark.sql.pandas.functions import pandas_udf
 
-from foveate.spark.stage_work import Work, run_partition
+from foveate.spark.stages.work import Work, run_partition
 
 if TYPE_CHECKING:
     from pyspark import Broadcast

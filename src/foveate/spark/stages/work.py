@@ -27,7 +27,7 @@ from foveate.errors import ClusterError, ImageRefused, Reason
 from foveate.features.pipeline import BATCHES_PER_WORKER, REMOTE_WORKERS_PER_CORE
 from foveate.image import Limits, Resize, open_image
 from foveate.runtime import Network, Precision, open_network
-from foveate.spark.compiled import compiled
+from foveate.spark.jobs.compiled import compiled
 
 if TYPE_CHECKING:
     from pyspark import Broadcast

@@ -1,0 +1,1 @@
+"""Prove that a target can be used."""

@@ -1,0 +1,1 @@
+"""Heads fitted by Spark ML on features that lie in a DataFrame."""

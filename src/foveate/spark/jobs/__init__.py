@@ -1,0 +1,1 @@
+"""Jobs over sets of any size: planned in shards, run, committed, gone on from after a kill."""

@@ -1,0 +1,1 @@
+"""A network refined by many processes of a cluster."""

@@ -1,0 +1,1 @@
+"""Stages for pipelines of Spark ML."""

@@ -1,0 +1,1 @@
+"""What tests share: drawn data, real servers, stores and clusters on loopback, mutations."""
