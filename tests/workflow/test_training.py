@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,17 @@ def test_the_same_seed_gives_the_same_file(patterns: Path, tmp_path: Path) -> No
     assert one.classifier.onnx_bytes == other.classifier.onnx_bytes
     third = train_classifier(patterns, small(seed=1))
     assert third.split != one.split
+
+
+def test_frozen_training_is_not_about_fine_tuning(patterns: Path) -> None:
+    code = (
+        "import sys; from foveate.settings import Settings; "
+        "from foveate.workflow.training import train_classifier; "
+        f"train_classifier({str(patterns)!r}, Settings(resolution=64)); "
+        "print([name for name in sys.modules if name.startswith(('foveate.finetune', 'torch'))])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
 
 
 def test_given_split(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from foveate.errors import SettingsError
 
 if TYPE_CHECKING:
     from foveate.evaluation import Evaluation
-    from foveate.refinement import Refinement
+    from foveate.finetune.refinement import Refinement
     from foveate.workflow.preparation import Prepared
     from foveate.workflow.training import Training
 

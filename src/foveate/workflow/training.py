@@ -19,7 +19,6 @@ from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
 from foveate.predictions import Predictions
-from foveate.refinement import Refinement, after_the_first, refine_backbone
 from foveate.settings import Settings
 from foveate.workflow.engine import HERE, Engine, fit_rows
 from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, labelled_source
@@ -33,6 +32,7 @@ from foveate.workflow.training_data import (
 )
 
 if TYPE_CHECKING:
+    from foveate.finetune.refinement import Refinement
     from foveate.heads import Head
 
 
@@ -134,17 +134,17 @@ def train_classifier(
     if not settings.refines:
         return _train(listed, settings, name, Means(engine, watch, progress))
     need_torch("To refine a network")
-    from foveate.finetune.device import open_device
+    from foveate.finetune.refinement import open_refiner
 
-    with open_device(settings.device, settings.precision, settings.workers) as device:
-        return _train(listed, settings, name, Means(HERE, watch, progress, device))
+    with open_refiner(settings) as refiner:
+        return _train(listed, settings, name, Means(HERE, watch, progress, refiner))
 
 
 def _train(listed: Source, settings: Settings, name: str, means: Means) -> Training:
     watch = means.watch
     with watch.stage("load"):
         backbone = find_backbone(settings.backbone)
-    with after_the_first(means.device):
+    with means.after_the_first():
         settings = settle(listed, settings, backbone, means)
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
@@ -155,21 +155,21 @@ def _train(listed: Source, settings: Settings, name: str, means: Means) -> Train
             means.progress("head", 0, len(data.trained))
         head = means.engine.fit(data.prepared, data.trained, data.groups, settings)
     frozen = by_land = refinement = None
-    if means.device is not None or data.split.blocks is not None:
+    if means.refiner is not None or data.split.blocks is not None:
         frozen = _tested(extractor, head, settings, data)
     if data.split.blocks is not None and frozen is not None:
         with watch.stage("split by image"):
             by_image = _accuracy_by_image(data, extractor, settings, means.engine)
             by_block = _by_blocks(frozen, data.tested, data.split.blocks, settings)
             by_land = AccuracyByLand(by_block, by_image)
-    if means.device is not None:
+    if means.refiner is not None:
         from foveate.finetune.gather import TrainingRows
 
         rows = TrainingRows(
             data.trained, np.array(data.groups), data.prepared.features_of(data.trained)
         )
-        refinement = refine_backbone(
-            backbone, rows, settings, means.device, data.prepared.workspace, watch, means.progress
+        refinement = means.refiner.refine(
+            backbone, rows, settings, data.prepared.workspace, watch, means.progress
         )
         extractor = Extractor(refinement.pack, refinement.card, resize)
         data = with_refined_features(data, listed, settings, extractor, means)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from foveate.workflow.preparation import (
 )
 
 if TYPE_CHECKING:
-    from foveate.finetune.device import Device
+    from foveate.finetune.refinement import Refiner
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,17 @@ class Means:
         engine: where features are computed and heads are fitted.
         watch: gets the seconds of each stage.
         progress: told how far each stage is.
-        device: where networks are refined; None where none is.
+        refiner: what refines a network; None where it is taken as it is.
     """
 
     engine: Engine
     watch: Stopwatch
     progress: Progress | None
-    device: Device | None = None
+    refiner: Refiner | None = None
+
+    def after_the_first(self) -> AbstractContextManager[None]:
+        """Within, the first of several processes that refine together goes ahead."""
+        return nullcontext() if self.refiner is None else self.refiner.after_the_first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,14 @@ def settle(listed: Source, settings: Settings, backbone: Backbone, means: Means)
 
     Args:
         listed: the images.
-        settings: see `finetune.choices.settled` for what they may leave open.
+        settings: see `finetune.refinement.Refiner` for what they may leave open.
         backbone: to refine.
-        means: with a device, or nothing is left open.
+        means: with a refiner, or nothing is left open.
     """
-    if means.device is None:
+    if means.refiner is None:
         return settings
-    from foveate.finetune.choices import settled
-
     inspected = prepare_data(listed, settings, None, replace(means, engine=HERE))
-    return settled(settings, backbone, inspected.trained, means.device)
+    return means.refiner.settled(settings, backbone, inspected.trained)
 
 
 def prepare_data(

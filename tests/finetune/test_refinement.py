@@ -7,19 +7,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import foveate as fv
-from foveate import refinement
 from foveate.classifier import load_classifier
 from foveate.cli.console import ProgressBar
 from foveate.settings import Settings
 
-pytest.importorskip("torch", reason="needs the [refine] extra")
+torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
+
+from foveate.finetune import refinement
+from foveate.finetune.device import Device
+from foveate.finetune.refinement import Refiner
+
 pytestmark = pytest.mark.slow
 
 QUICK: dict[str, Any] = {
@@ -161,6 +166,31 @@ def test_how_long_it_takes_is_said(
     assert "most" not in said
 
 
+@pytest.mark.parametrize(
+    ("side", "count", "device", "resolution"),
+    [
+        (64, 10, "cpu", 224),  # nothing has the detail
+        (256, 10, "cpu", 224),  # 7/8 of it are seen
+        (293, 10, "cpu", 256),
+        (1000, 10, "cpu", 320),
+        (1000, 1001, "cpu", 256),
+        (1000, 1001, "cuda", 448),
+    ],
+)
+def test_resolution_is_what_images_have_and_the_device_can(
+    side: int, count: int, device: str, resolution: int
+) -> None:
+    facts = SimpleNamespace(width=2 * side, height=side)
+    rows = [SimpleNamespace(facts=facts)] * count
+    backbone = SimpleNamespace(card=SimpleNamespace(fixed_resolution=None))
+    refiner = Refiner(Device(torch.device(device), bfloat16=False))
+    found = refiner.settled(Settings(classifier="dnn"), backbone, rows)  # type: ignore[arg-type]
+    assert (found.resolution, found.epochs) == (resolution, 5)
+    asked = Settings(classifier="dnn", resolution=96, epochs=3)
+    kept = refiner.settled(asked, backbone, rows)  # type: ignore[arg-type]
+    assert (kept.resolution, kept.epochs) == (96, 3)
+
+
 def command(out: Path, source: Path, *more: str) -> list[str]:
     assignments = [f"--set={key}={value}" for key, value in QUICK.items()]
     return [
@@ -202,8 +232,6 @@ def test_two_processes_come_to_the_same(patterns: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_gpu_is_a_plain_error(patterns: Path, tmp_path: Path) -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     done = subprocess.run(
