@@ -19,7 +19,7 @@ from foveate.launch.failures import (
 
 
 def test_kinds_of_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kind_of(SourceError("x")) == kind_of(OSError()) == Cause.SAID
+    assert kind_of(SourceError("x")) == kind_of(OSError()) == Cause.EXPLAINED
     assert kind_of(ZeroDivisionError()) == Cause.DEFECT
     lost = RuntimeError("[gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:43210")
     assert kind_of(lost) == Cause.GONE
@@ -63,7 +63,7 @@ def test_who_says_it(
     assert len(left) == told
     for failure in left:
         assert "none" in failure.sentence
-        assert (failure.status, failure.cause) == (1, Cause.SAID)
+        assert (failure.status, failure.cause) == (1, Cause.EXPLAINED)
         assert failure.sentence == json.loads((tmp_path / "error.json").read_text())["message"]
 
 

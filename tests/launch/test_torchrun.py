@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from foveate.launch.failures import (
     Cause,
-    Failure,
+    ProcessFailure,
 )
 from foveate.launch.torchrun import first_cause
 
@@ -21,13 +21,13 @@ def ended(exitcode: int, timestamp: int = 100) -> SimpleNamespace:
     return SimpleNamespace(exitcode=exitcode, timestamp=timestamp)
 
 
-SAID = Failure("no such image", 1, Cause.SAID, 103.0)
+SAID = ProcessFailure("no such image", 1, Cause.EXPLAINED, 103.0)
 
 
-DEFECT = Failure("a defect", 1, Cause.DEFECT, 100.5)
+DEFECT = ProcessFailure("a defect", 1, Cause.DEFECT, 100.5)
 
 
-GONE = Failure("gone", 1, Cause.GONE, 100.4)
+GONE = ProcessFailure("gone", 1, Cause.GONE, 100.4)
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,23 @@ GONE = Failure("gone", 1, Cause.GONE, 100.4)
         ([], [ended(3), ended(-15)], "without a word (exit status 3"),
     ],
 )
-def test_the_cause_is_what_is_said(left: list[Failure], endings: list[Any], said: str) -> None:
+def test_the_cause_is_what_is_said(
+    left: list[ProcessFailure], endings: list[Any], said: str
+) -> None:
     assert said in first_cause(left, endings).sentence
 
 
 failures = st.lists(
-    st.builds(Failure, st.text(min_size=1), st.just(1), st.sampled_from(Cause), st.floats(0, 1e10)),
+    st.builds(
+        ProcessFailure, st.text(min_size=1), st.just(1), st.sampled_from(Cause), st.floats(0, 1e10)
+    ),
     min_size=1,
     unique_by=lambda failure: (failure.cause, failure.seconds),
 )
 
 
 @given(failures, st.randoms())
-def test_the_cause_depends_on_no_order(left: list[Failure], chance: Any) -> None:
+def test_the_cause_depends_on_no_order(left: list[ProcessFailure], chance: Any) -> None:
     found = first_cause(left, [ended(1)])
     assert found.cause == min(failure.cause for failure in left)
     chance.shuffle(left)

@@ -115,10 +115,10 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return int(status)
     except typer.TyperException as error:
-        return _fail(f"Usage error: {error.format_message()}", error.exit_code, Cause.SAID)
+        return _fail(f"Usage error: {error.format_message()}", error.exit_code, Cause.EXPLAINED)
     except (KeyboardInterrupt, typer.Abort):
         stopped = "Stopped. What was computed is kept: the same command goes on from here."
-        return _fail(stopped, STOPPED, Cause.SAID)
+        return _fail(stopped, STOPPED, Cause.EXPLAINED)
     except Unheard:
         return _unheard()
     except SystemExit as error:

@@ -34,7 +34,7 @@ _GONE = ("Connection closed by peer", "Connection reset by peer", "Connection re
 class Cause(IntEnum):
     """What a failure can be, the likeliest cause of all others first."""
 
-    SAID = 0
+    EXPLAINED = 0
     """Something that a user can do something about."""
     KILLED = 1
     """A signal; nobody could say anything."""
@@ -44,7 +44,7 @@ class Cause(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ProcessFailure:
     """Why a process ended.
 
     Attributes:
@@ -63,7 +63,7 @@ class Failure:
 def kind_of(error: BaseException) -> Cause:
     """What an error can be the cause of."""
     if isinstance(error, FoveateError | OSError | MemoryError | KeyboardInterrupt):
-        return Cause.SAID
+        return Cause.EXPLAINED
     return Cause.GONE if isinstance(error, RuntimeError) else Cause.DEFECT
 
 
@@ -90,7 +90,7 @@ def hand_over(sentence: str, status: int, cause: Cause) -> bool:
     place = os.environ.get(_FILE)
     if not (is_one_of_many() and place):
         return False
-    failure = Failure(sentence, status, cause, time.time())
+    failure = ProcessFailure(sentence, status, cause, time.time())
     # The two that torchrun knows, too, which shows the first sentence.
     known = {"message": sentence, "timestamp": int(failure.seconds)}
     try:
@@ -100,16 +100,16 @@ def hand_over(sentence: str, status: int, cause: Cause) -> bool:
     return is_helper() or STARTED in os.environ
 
 
-def read_failures(folder: Path) -> list[Failure]:
+def read_failures(folder: Path) -> list[ProcessFailure]:
     """What processes left below a folder; `torch.distributed` makes one for each of them."""
     return [_read(file) for file in sorted(folder.rglob("error.json"))]
 
 
-def _read(file: Path) -> Failure:
+def _read(file: Path) -> ProcessFailure:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        cause = Cause(found["cause"])
-        return Failure(found["sentence"], found["status"], cause, found["seconds"])
+        told = json.loads(file.read_text(encoding="utf-8"))
+        cause = Cause(told["cause"])
+        return ProcessFailure(told["sentence"], told["status"], cause, told["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         # Ended while it wrote, or PyTorch itself wrote it.
-        return Failure(GONE, 1, Cause.GONE, time.time())
+        return ProcessFailure(GONE, 1, Cause.GONE, time.time())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import ClusterError, FoveateError
-from foveate.launch.failures import STARTED, STOPPED, Cause, Failure, read_failures
+from foveate.launch.failures import STARTED, STOPPED, Cause, ProcessFailure, read_failures
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 """What torchrun hands on to the processes; they have sessions of their own."""
@@ -86,38 +86,38 @@ def _run(words: list[str], folder: Path) -> None:
         raise SystemExit(128 + error.sigval) from None
     except (RendezvousError, DistError) as error:
         cause = error.__cause__ or error
-        said = str(cause).strip().partition("\n")[0] or type(cause).__name__
+        first_line = str(cause).strip().partition("\n")[0] or type(cause).__name__
         raise ClusterError(
             "The machines did not meet, or lost each other. Start the same command on each within "
             "ten minutes, and look whether they reach the HOST:PORT where they meet. PyTorch says: "
-            f"{said}"
+            f"{first_line}"
         ) from error
 
 
-def first_cause(left: Sequence[Failure], ended: Sequence[Any]) -> Failure:
+def first_cause(left: Sequence[ProcessFailure], ended: Sequence[Any]) -> ProcessFailure:
     """The failure that the others followed from.
 
     Args:
         left: what processes said of themselves.
-        ended: torchrun's `ProcessFailure` of each process that did not end well, with `exitcode`
+        ended: torchrun's own record of each process that did not end well, with `exitcode`
             (a signal's number, negative, where one ended it) and `timestamp` (whole seconds).
     """
     begun = min((failure.seconds for failure in left), default=float("inf"))
     # SIGTERM is how torchrun ends the others.
     signals = [
-        (found.timestamp, found.exitcode != -signal.SIGKILL, -found.exitcode)
-        for found in ended
-        if found.exitcode < 0 and found.exitcode != -signal.SIGTERM
+        (process.timestamp, process.exitcode != -signal.SIGKILL, -process.exitcode)
+        for process in ended
+        if process.exitcode < 0 and process.exitcode != -signal.SIGTERM
     ]
     failures = list(left)
     if signals and min(signals)[0] <= begun + _AT_ONCE:
         seconds, _, number = min(signals)
-        failures.append(Failure(_killed(number), 1, Cause.KILLED, seconds))
+        failures.append(ProcessFailure(_killed(number), 1, Cause.KILLED, seconds))
     if failures:
         return min(failures, key=lambda failure: (failure.cause, failure.seconds))
-    statuses = ", ".join(str(found.exitcode) for found in ended)
+    statuses = ", ".join(str(process.exitcode) for process in ended)
     silent = f"A process ended without a word (exit status {statuses}); --debug shows more."
-    return Failure(silent, 1, Cause.DEFECT, 0.0)
+    return ProcessFailure(silent, 1, Cause.DEFECT, 0.0)
 
 
 def _killed(number: int) -> str:
