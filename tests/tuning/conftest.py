@@ -1,4 +1,4 @@
-"""Made-up judgements, backbones that are there in name only, and a few images to train on."""
+"""Made-up cross-validations, backbones in name only, and a few images to train on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from foveate.backbones import find_backbone
 from foveate.settings import Settings
 from foveate.tuning.candidates import Candidate
-from foveate.tuning.judgement import Judgement
+from foveate.tuning.cross_validation import CrossValidation
 from foveate.tuning.search import Tried
 from foveate.tuning.training_set import TrainingSet, read_training_set
 from foveate.workflow.preparation import Stopwatch, labelled_source
@@ -38,10 +38,10 @@ def tried() -> MakeTried:
     ) -> Tried:
         right = np.zeros(n, np.float32)
         right[(np.arange(n) if order is None else order)[:hits]] = 1
-        judgement = Judgement(right, np.arange(n), 1.0, 0.1)
+        found = CrossValidation(right, np.arange(n), 1.0, 0.1)
         candidate = Candidate(backbone, resolution, classifier)
         share = 1.0 if state == "complete" else 0.25
-        return Tried(candidate, rate, share, judgement, state)
+        return Tried(candidate, rate, share, found, state)
 
     return make
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from foveate.evaluation import Estimate
+from foveate.tuning.choice import Row
 from foveate.tuning.figures import _round_numbers, _ticks, curve_figure, trade_off_figure
 from foveate.tuning.power_law import Continuation
-from foveate.tuning.results import Row
 
 HOSTILE = '<script>alert("1")</script>'
 

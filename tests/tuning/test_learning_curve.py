@@ -9,9 +9,9 @@ from foveate.catalog import Entry, Facts, ImageRow, Source, Workspace
 from foveate.files import FileEntry
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget
+from foveate.tuning.cache import ResultCache
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.learning_curve import LearningCurve, measure_curve
-from foveate.tuning.memory import Memory
 from foveate.tuning.subsets import nested_ranks
 from foveate.tuning.training_set import TrainingSet
 from support.point_clusters import clusters
@@ -38,8 +38,8 @@ def labelled(n: int) -> tuple[np.ndarray, TrainingSet]:
 def measure(n: int, folder: Path, minutes: float = 10, **candidate: str) -> LearningCurve | None:
     features, data = labelled(n)
     chosen = Candidate("efficientnet-lite0", 224, candidate.get("classifier", "svm"))
-    memory = Memory(folder)
-    return measure_curve(data, features, chosen, SETTINGS, memory, Budget(minutes), None)
+    cache = ResultCache(folder)
+    return measure_curve(data, features, chosen, SETTINGS, cache, Budget(minutes), None)
 
 
 @pytest.mark.slow

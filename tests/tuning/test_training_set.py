@@ -36,17 +36,17 @@ def test_copies_are_in_the_same_group(tmp_path: Path, small: Settings) -> None:
     assert len(dots) == 2 * len(set(dots))
 
 
-def test_the_memory_is_of_these_images_judged_in_this_way(
+def test_the_cache_is_of_these_images_judged_in_this_way(
     patterns: Path, data: TrainingSet, small: Settings
 ) -> None:
-    folder = data.memory_folder(small)
-    assert folder == read(patterns, small).memory_folder(small)
+    folder = data.cache_folder(small)
+    assert folder == read(patterns, small).cache_folder(small)
     other_split = small.model_copy(update={"seed": 1})
-    assert folder != read(patterns, other_split).memory_folder(other_split)
+    assert folder != read(patterns, other_split).cache_folder(other_split)
     for change in ({"c": (1.0,)}, {"folds": 3}, {"resize": "squash"}):
-        assert folder != data.memory_folder(small.model_copy(update=change))
+        assert folder != data.cache_folder(small.model_copy(update=change))
     # Backbone, resolution and classifier are in the names of what is remembered.
-    assert folder == data.memory_folder(small.model_copy(update={"resolution": 96, "workers": 1}))
+    assert folder == data.cache_folder(small.model_copy(update={"resolution": 96, "workers": 1}))
 
 
 def test_a_label_that_cannot_be_held_out(tmp_path: Path, small: Settings) -> None:

@@ -97,10 +97,10 @@ def test_the_same_again(
     assert found == expected
 
 
-def test_the_learning_curve_and_the_outlook(tuning: Tuning) -> None:
+def test_the_learning_curve_and_the_gains(tuning: Tuning) -> None:
     assert tuning.continuation is not None
     assert list(tuning.continuation.expected) == [27, 54, 108]
-    assert "points" in tuning.outlook.sentence
+    assert "points" in tuning.gains.sentence
 
 
 @pytest.mark.slow

@@ -109,20 +109,17 @@ def tune(
 
 def _print(tuning: Tuning) -> None:
     """The table and the few lines after it."""
-    from foveate.tuning.results import table_rows
-
     print_table(
         ["setting", "accuracy", "95 % interval", "images/s", ""],
         [
             [
                 str(row.tried.candidate),
-                percent(row.tried.judgement.accuracy.value),
-                f"{percent(row.tried.judgement.accuracy.low)} to "
-                f"{percent(row.tried.judgement.accuracy.high)}",
+                percent(row.tried.accuracy.value),
+                f"{percent(row.tried.accuracy.low)} to {percent(row.tried.accuracy.high)}",
                 f"{row.tried.images_per_second:,.0f}",
                 row.marks,
             ]
-            for row in table_rows(tuning)
+            for row in tuning.rows
         ],
     )
     accuracy = tuning.evaluation.accuracy
@@ -131,7 +128,7 @@ def _print(tuning: Tuning) -> None:
         f"The chosen one ({tuning.chosen.candidate}) is right on {percent(accuracy.value)} of "
         f"{accuracy.n} test images ({percent(accuracy.low)} to {percent(accuracy.high)}), "
         f"{sum(tuning.seconds.values()):.1f} s in all.\n"
-        f"{tuning.outlook.sentence}\n\n"
+        f"{tuning.gains.sentence}\n\n"
         f"Train it  {tuning.command()}\n"
         f"Report    {tuning.page}"
     )

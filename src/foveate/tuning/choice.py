@@ -11,14 +11,45 @@ Source: Breiman, L. et al. (1984). Classification and Regression Trees, section 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from foveate.tuning.judgement import difference
+from foveate.tuning.cross_validation import difference
 from foveate.tuning.search import Tried
 
 NOISE = 0.5
 """Standard errors that a difference may be large without counting. On 30 splits of three sets of
 about 550 images each, half of one cost 0.15 points of test accuracy against always taking the
 highest, a whole one 0.7 points; what it takes was faster by an eighth, and by three quarters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A candidate with what was found out about it.
+
+    Attributes:
+        tried: the candidate as it was judged.
+        chosen: whether it is the one to train.
+        front: whether no other is as fast and as accurate, and better in one of these.
+    """
+
+    tried: Tried
+    chosen: bool
+    front: bool
+
+    @property
+    def marks(self) -> str:
+        """What there is to say about it."""
+        share = f"{100 * self.tried.share:.0f} % of the images"
+        return ", ".join(
+            mark
+            for mark, holds in (
+                ("chosen", self.chosen),
+                ("best trade-off", self.front),
+                (f"dropped after {share}", self.tried.state == "dropped"),
+                (f"unfinished after {share}", self.tried.state == "unfinished"),
+            )
+            if holds
+        )
 
 
 def choose(tried: Sequence[Tried]) -> Tried | None:
@@ -30,13 +61,13 @@ def choose(tried: Sequence[Tried]) -> Tried | None:
     complete = finished(tried)
     if not complete:
         return None
-    best = max(complete, key=lambda one: one.judgement.accuracy.value)
+    best = max(complete, key=lambda one: one.accuracy.value)
     return next(one for one in simplest_first(complete) if not _worse(one, best))
 
 
 def finished(tried: Sequence[Tried]) -> list[Tried]:
     """Those that were judged on all images, in the same order."""
-    return [one for one in tried if one.state == "complete" and one.judgement.accuracy.known]
+    return [one for one in tried if one.state == "complete" and one.accuracy.known]
 
 
 def simplest_first(tried: Sequence[Tried]) -> list[Tried]:
@@ -59,7 +90,19 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
     ]
 
 
+def table_rows(tried: Sequence[Tried], chosen: Tried) -> list[Row]:
+    """Those judged on all images first, the most accurate first; then the others likewise."""
+    complete = finished(tried)
+    front = pareto_front([(one.images_per_second, one.accuracy.value) for one in complete])
+    best = {one.candidate for one, is_best in zip(complete, front, strict=True) if is_best}
+    ordered = sorted(
+        (one for one in tried if one.accuracy.known),
+        key=lambda one: (-one.share, -one.accuracy.value, -one.images_per_second),
+    )
+    return [Row(one, one.candidate == chosen.candidate, one.candidate in best) for one in ordered]
+
+
 def _worse(one: Tried, best: Tried) -> bool:
     """Whether a candidate is worse than the best by more than the noise."""
-    found = difference(best.judgement, one.judgement)
+    found = difference(best.cross_validation, one.cross_validation)
     return found.value > NOISE * found.standard_error

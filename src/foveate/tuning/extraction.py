@@ -15,6 +15,7 @@ from foveate.catalog import FactStore, ImageRow
 from foveate.errors import SourceError
 from foveate.features import FeatureCache, Featurizer, Rate, featurize
 from foveate.image import Resize
+from foveate.runtime import usable_cores
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet
 from foveate.workflow.preparation import Extractor, limits_of, open_featurizer
@@ -78,7 +79,7 @@ class Extraction:
         """
         network, resize = self._featurizer.network, self._featurizer.resize
         n = len(self._data.rows)
-        threads = self._settings.workers or _usable_cores()
+        threads = self._settings.workers or usable_cores()
         count = min(n, max(MEASURED, 2 * threads * network.batch))
         rows = [self._data.rows[i * n // count] for i in range(count)]
         passes: list[Rate] = []
@@ -105,9 +106,3 @@ class Extraction:
             progress=progress,
         )
         return rate
-
-
-def _usable_cores() -> int:
-    from foveate.runtime import usable_cores
-
-    return usable_cores()

@@ -12,8 +12,8 @@ from math import ceil, floor, log10
 
 from foveate.evaluation.intervals import Estimate
 from foveate.evaluation.svg import dot, group, line, percent, polyline, svg, text
+from foveate.tuning.choice import Row
 from foveate.tuning.power_law import Continuation
-from foveate.tuning.results import Row
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 66.0, 14.0, 620.0, 300.0
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -128,7 +128,7 @@ def curve_figure(found: Continuation) -> str:
 
 
 def _accuracy(row: Row) -> Estimate:
-    return row.tried.judgement.accuracy
+    return row.tried.accuracy
 
 
 def _title(row: Row) -> str:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget, OutOfTime
+from foveate.tuning.cache import ResultCache
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.fitting import fit_part
-from foveate.tuning.memory import Memory
 from foveate.tuning.subsets import nested_ranks, part
 from foveate.tuning.training_set import TrainingSet
 from foveate.workflow.preparation import Progress
@@ -80,7 +80,7 @@ def measure_curve(
     features: NDArray[np.float32],
     candidate: Candidate,
     settings: Settings,
-    memory: Memory,
+    cache: ResultCache,
     budget: Budget,
     progress: Progress | None,
 ) -> LearningCurve | None:
@@ -91,7 +91,7 @@ def measure_curve(
         features: (n, d) of these images.
         candidate: the backbone that the features are from, and the head.
         settings: of the head.
-        memory: what is known already.
+        cache: what is known already.
         budget: how long it may take; where it ends early, there are fewer repeats, or the images
             of some folds only.
         progress: told how many images were learned from.
@@ -112,7 +112,7 @@ def measure_curve(
     for fold in range(total):
         repeat, held = np.nonzero(folds == fold)
         name = ("curve", *candidate.features_key, candidate.classifier, fold)
-        known = memory.recall(*name)
+        known = cache.get(*name)
         if known is None:
             try:
                 budget.check(took)
@@ -121,7 +121,7 @@ def measure_curve(
             start = time.perf_counter()
             known = _answers(data, features, held, candidate, settings, fold)
             took = time.perf_counter() - start
-            memory.keep(known, *name)
+            cache.put(known, *name)
         sizes[:, fold] = known["sizes"]
         wrong[:, repeat, held] = known["wrong"]
         done += 1
@@ -148,9 +148,9 @@ def _answers(
     for share in SHARES:
         rows = others[part(ranks, share)]
         head = fit_part(features[rows], data, rows, settings, candidate.classifier)
-        said = np.array(head.labels)[head.scores(features[held]).argmax(axis=1)]
+        answers = np.array(head.labels)[head.scores(features[held]).argmax(axis=1)]
         sizes.append(len(rows))
-        wrong.append((said != labels[held]).tolist())
+        wrong.append((answers != labels[held]).tolist())
     return {"sizes": sizes, "wrong": wrong}
 
 

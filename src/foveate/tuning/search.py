@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from math import isnan
 from typing import TYPE_CHECKING, Literal
 
+from foveate.evaluation.intervals import Estimate
 from foveate.tuning.budget import OutOfTime
 from foveate.tuning.candidates import Candidate
-from foveate.tuning.judgement import Judgement
+from foveate.tuning.cross_validation import CrossValidation
 
 if TYPE_CHECKING:
-    from foveate.tuning.judging import Judge
+    from foveate.tuning.measurements import Measurements
 
 State = Literal["complete", "dropped", "unfinished"]
 
@@ -34,7 +35,7 @@ class Tried:
         candidate: which.
         images_per_second: reading, decoding and network, on this machine.
         share: the largest part of the training images that it was judged on.
-        judgement: on that part.
+        cross_validation: on that part.
         state: "complete" where that part is all images; "dropped" where others did better on it;
             "unfinished" where the minutes were up.
     """
@@ -42,19 +43,24 @@ class Tried:
     candidate: Candidate
     images_per_second: float
     share: float
-    judgement: Judgement
+    cross_validation: CrossValidation
     state: State
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Share of the held-out images of that part that were right."""
+        return self.cross_validation.accuracy
 
 
 def search(
-    candidates: Sequence[Candidate], shares: Sequence[float], judge: Judge
+    candidates: Sequence[Candidate], shares: Sequence[float], measurements: Measurements
 ) -> Iterator[Tried]:
-    """Judge the candidates in their order, each as far as it gets.
+    """Measurements the candidates in their order, each as far as it gets.
 
     Args:
         candidates: what to try; the first is judged on all images, as nothing was better before.
         shares: parts of the training images, each twice the one before; the last is 1.
-        judge: judges a candidate on a part.
+        measurements: of a candidate on a part.
 
     Yields:
         Each candidate when it is done, also the one at which the minutes were up.
@@ -66,13 +72,13 @@ def search(
     for candidate in candidates:
         tried: Tried | None = None
         try:
-            rate = judge.images_per_second(candidate)
+            rate = measurements.images_per_second(candidate)
             for share in shares:
-                judgement = judge.judge(candidate, share)
-                tried = Tried(candidate, rate, share, judgement, "unfinished")
+                found = measurements.cross_validate(candidate, share)
+                tried = Tried(candidate, rate, share, found, "unfinished")
                 if share == 1:
                     tried = replace(tried, state="complete")
-                elif not _goes_on(judgement.accuracy.value, reached[share]):
+                elif not _goes_on(found.accuracy.value, reached[share]):
                     tried = replace(tried, state="dropped")
                     break
         except OutOfTime:

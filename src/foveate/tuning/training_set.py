@@ -57,8 +57,8 @@ class TrainingSet:
         """Pixels of the short side of a typical image, the median."""
         return median(min(row.facts.width, row.facts.height) for row in self.rows)
 
-    def memory_folder(self, settings: Settings) -> Path:
-        """Where what was found out about just these images, judged in just this way, is kept."""
+    def cache_folder(self, settings: Settings) -> Path:
+        """Where what was measured on just these images, in just this way, is kept."""
         images = [
             (row.facts.id, row.entry.label, int(group))
             for row, group in zip(self.rows, self.groups, strict=True)

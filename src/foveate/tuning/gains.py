@@ -14,7 +14,7 @@ from typing import Literal
 from foveate.evaluation.comparison import points
 from foveate.evaluation.intervals import Estimate
 from foveate.tuning.choice import finished
-from foveate.tuning.judgement import difference
+from foveate.tuning.cross_validation import difference
 from foveate.tuning.power_law import Continuation
 from foveate.tuning.search import Tried
 
@@ -25,7 +25,7 @@ Verdict = Literal["images", "model", "neither", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Gains:
     """What twice the images, and what another model would bring.
 
     Attributes:
@@ -75,7 +75,9 @@ class Outlook:
         return f"the best other model ({self.other.candidate}) {_points(self.model)}"
 
 
-def look_ahead(chosen: Tried, tried: Sequence[Tried], continuation: Continuation | None) -> Outlook:
+def expected_gains(
+    chosen: Tried, tried: Sequence[Tried], continuation: Continuation | None
+) -> Gains:
     """Compare what images and what models would bring.
 
     Args:
@@ -88,11 +90,11 @@ def look_ahead(chosen: Tried, tried: Sequence[Tried], continuation: Continuation
     ]
     images = continuation.gain if continuation is not None else None
     if not others:
-        return Outlook(images, None, None)
-    other = max(others, key=lambda one: one.judgement.accuracy.value)
-    found = difference(other.judgement, chosen.judgement)
-    n = chosen.judgement.accuracy.n
-    return Outlook(images, other, Estimate(found.value, *found.interval, n, "paired"))
+        return Gains(images, None, None)
+    other = max(others, key=lambda one: one.accuracy.value)
+    found = difference(other.cross_validation, chosen.cross_validation)
+    n = chosen.accuracy.n
+    return Gains(images, other, Estimate(found.value, *found.interval, n, "paired"))
 
 
 def _points(gain: Estimate) -> str:

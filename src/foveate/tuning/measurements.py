@@ -1,4 +1,4 @@
-"""Judge candidates on parts of the training images, each candidate and part once only."""
+"""Measurements candidates on parts of the training images, each candidate and part once only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget
+from foveate.tuning.cache import ResultCache
 from foveate.tuning.candidates import Candidate
+from foveate.tuning.cross_validation import CrossValidation
 from foveate.tuning.extraction import Extraction
 from foveate.tuning.fitting import fit_part
-from foveate.tuning.judgement import Judgement
-from foveate.tuning.memory import Memory
 from foveate.tuning.subsets import part
 from foveate.tuning.training_set import TrainingSet
 from foveate.workflow.preparation import Progress
@@ -29,16 +29,16 @@ _FITS_TO_TRAIN = 2
 _FITS_OF_CURVE = 3
 
 
-class Judge:
-    """Cross-validates candidates and measures their speed; asks the memory before it works.
+class Measurements:
+    """Accuracy and speed of candidates, from the cache where they are known.
 
-    A candidate's speed is asked for before it is judged.
+    A candidate's speed is asked for before it is cross-validated.
 
     Args:
         data: the training images.
         settings: of the training; a candidate's own take their place.
         candidates: all that may come, in their order, of which progress is told.
-        memory: what is known already.
+        cache: what is known already.
         budget: how long it may take.
         progress: told how many images of how many candidates are done.
 
@@ -51,14 +51,14 @@ class Judge:
         data: TrainingSet,
         settings: Settings,
         candidates: Sequence[Candidate],
-        memory: Memory,
+        cache: ResultCache,
         budget: Budget,
         progress: Progress | None,
     ) -> None:
         self.note = ""
         self._data = data
         self._settings = settings
-        self._memory = memory
+        self._cache = cache
         self._budget = budget
         self._progress = progress
         self._before = {one: i * len(data.rows) for i, one in enumerate(candidates)}
@@ -67,7 +67,7 @@ class Judge:
         self._seconds: dict[Candidate, float] = {}  # an image, to fit the head
         self._opened: tuple[tuple[str, int], Extraction] | None = None
 
-    def judge(self, candidate: Candidate, share: float) -> Judgement:
+    def cross_validate(self, candidate: Candidate, share: float) -> CrossValidation:
         """How a candidate does on a part of the training images.
 
         Raises:
@@ -76,15 +76,15 @@ class Judge:
         rows = part(self._data.ranks, share)
         name = ("judgement", *candidate.features_key, candidate.classifier, share)
         self._tell(candidate, 0)
-        known = self._memory.recall(*name)
+        known = self._cache.get(*name)
         if known is None:
-            known = self._cross_validate(candidate, rows)
-            self._memory.keep(known, *name)
+            known = self._fit(candidate, rows)
+            self._cache.put(known, *name)
         self._seconds[candidate] = known["seconds"] / len(rows)
         right = np.array(known["right"], np.float32)
         self._keep_back(candidate, known["seconds"] / share)
         self._answered |= share == 1
-        return Judgement(right, self._data.groups[rows], known["c"], known["seconds"])
+        return CrossValidation(right, self._data.groups[rows], known["c"], known["seconds"])
 
     def images_per_second(self, candidate: Candidate) -> float:
         """How fast images become features on this machine; measured once.
@@ -93,12 +93,12 @@ class Judge:
             OutOfTime: the minutes are up.
         """
         name = ("images/s", *candidate.features_key, platform.node(), self._settings.workers)
-        known = self._memory.recall(*name)
+        known = self._cache.get(*name)
         if known is None:
             self._budget.check()
             measured = self._open(candidate).images_per_second(lambda *_: self._budget.check())
             known = {"images_per_second": measured}
-            self._memory.keep(known, *name)
+            self._cache.put(known, *name)
         rate = self._rates[candidate.extractor] = float(known["images_per_second"])
         self._keep_back(candidate, 0.0)
         return rate
@@ -118,7 +118,7 @@ class Judge:
 
         return self._open(candidate).features(wanted, told)
 
-    def _cross_validate(self, candidate: Candidate, rows: NDArray[np.intp]) -> dict[str, Any]:
+    def _fit(self, candidate: Candidate, rows: NDArray[np.intp]) -> dict[str, Any]:
         features = self.features(candidate, rows)
         self._budget.check(self._seconds.get(candidate, 0.0) * len(rows))
         start = time.perf_counter()

@@ -27,7 +27,7 @@ _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class CrossValidation:
     """What cross-validation said of a candidate.
 
     Attributes:
@@ -74,7 +74,7 @@ class Difference:
         return self.value - half, self.value + half
 
 
-def difference(one: Judgement, other: Judgement) -> Difference:
+def difference(one: CrossValidation, other: CrossValidation) -> Difference:
     """Compare two candidates by the images that both were judged on.
 
     Args:

@@ -8,9 +8,9 @@ import pytest
 
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget, OutOfTime
+from foveate.tuning.cache import ResultCache
 from foveate.tuning.candidates import Candidate
-from foveate.tuning.judging import Judge
-from foveate.tuning.memory import Memory
+from foveate.tuning.measurements import Measurements
 from foveate.tuning.training_set import TrainingSet
 from foveate.workflow.training import train_classifier
 
@@ -18,19 +18,19 @@ SVM = Candidate("efficientnet-lite0", 64, "svm")
 FOREST = Candidate("efficientnet-lite0", 64, "forest")
 
 
-def judge_of(data: TrainingSet, settings: Settings, **others: object) -> Judge:
-    memory = Memory(data.memory_folder(settings))
+def measurements_of(data: TrainingSet, settings: Settings, **others: object) -> Measurements:
+    cache = ResultCache(data.cache_folder(settings))
     budget = others.get("budget", Budget(10))
-    judge = Judge(data, settings, [SVM, FOREST], memory, budget, others.get("progress"))
-    judge.images_per_second(SVM)
-    return judge
+    made = Measurements(data, settings, [SVM, FOREST], cache, budget, others.get("progress"))
+    made.images_per_second(SVM)
+    return made
 
 
 @pytest.mark.parametrize("candidate", [SVM, FOREST])
 def test_judged_on_all_images_is_what_train_says_of_its_head(
     patterns: Path, data: TrainingSet, small: Settings, candidate: Candidate
 ) -> None:
-    found = judge_of(data, small).judge(candidate, 1.0)
+    found = measurements_of(data, small).cross_validate(candidate, 1.0)
     head = train_classifier(patterns, candidate.settings(small)).head
     # The mean over images, where the head has the mean over folds.
     assert found.accuracy.value == pytest.approx(head.held_out_accuracy, abs=0.02)
@@ -39,7 +39,7 @@ def test_judged_on_all_images_is_what_train_says_of_its_head(
 
 
 def test_a_part_is_judged_on_its_images(data: TrainingSet, small: Settings) -> None:
-    found = judge_of(data, small).judge(SVM, 0.5)
+    found = measurements_of(data, small).cross_validate(SVM, 0.5)
     assert 13 <= len(found.right) <= 15
     assert not np.isnan(found.right).any()
 
@@ -47,13 +47,13 @@ def test_a_part_is_judged_on_its_images(data: TrainingSet, small: Settings) -> N
 def test_what_is_known_is_not_computed_again(
     data: TrainingSet, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = judge_of(data, small)
-    rate, judged = first.images_per_second(SVM), first.judge(SVM, 1.0)
-    monkeypatch.setattr("foveate.tuning.judging.Extraction", None)
-    monkeypatch.setattr("foveate.tuning.judging.fit_part", None)
-    again = judge_of(data, small, budget=Budget(1e-9))
+    first = measurements_of(data, small)
+    rate, judged = first.images_per_second(SVM), first.cross_validate(SVM, 1.0)
+    monkeypatch.setattr("foveate.tuning.measurements.Extraction", None)
+    monkeypatch.setattr("foveate.tuning.measurements.fit_part", None)
+    again = measurements_of(data, small, budget=Budget(1e-9))
     assert again.images_per_second(SVM) == rate
-    same = again.judge(SVM, 1.0)
+    same = again.cross_validate(SVM, 1.0)
     np.testing.assert_array_equal(same.right, judged.right)
     assert (same.c, same.seconds) == (judged.c, judged.seconds)
 
@@ -70,9 +70,9 @@ def test_when_the_minutes_are_up_features_are_kept(
         told.append(done)
         now += 1000 * (done > 0)
 
-    judge = judge_of(data, small, progress=progress)
+    measurements = measurements_of(data, small, progress=progress)
     with pytest.raises(OutOfTime):
-        judge.judge(SVM, 1.0)
+        measurements.cross_validate(SVM, 1.0)
     assert 0 < told[-1] < len(data.rows)
     assert list(data.workspace.features.rglob("*.parquet"))
 
@@ -83,9 +83,9 @@ def test_progress_is_over_all_candidates(data: TrainingSet, small: Settings) -> 
     def progress(stage: str, done: int, total: int, note: str = "") -> None:
         told.append((stage, done, total, note))
 
-    judge = judge_of(data, small, progress=progress)
-    judge.judge(SVM, 1.0)
-    judge.note = "best so far"
-    judge.judge(FOREST, 1.0)
+    measurements = measurements_of(data, small, progress=progress)
+    measurements.cross_validate(SVM, 1.0)
+    measurements.note = "best so far"
+    measurements.cross_validate(FOREST, 1.0)
     assert told[0] == ("tune", 0, 54, "")
     assert told[-1] == ("tune", 27, 54, "best so far")

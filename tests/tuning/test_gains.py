@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from foveate.evaluation import Estimate
-from foveate.tuning.outlook import Outlook, look_ahead
+from foveate.tuning.gains import Gains, expected_gains
 from foveate.tuning.power_law import Continuation
 
 
@@ -32,13 +32,22 @@ def continuation(images: Estimate) -> Continuation:
 def test_the_verdict_needs_intervals_apart(
     tried, images: Estimate | None, model: Estimate | None, verdict: str
 ) -> None:
-    found = Outlook(images, None if model is None else tried(150), model)
+    found = Gains(images, None if model is None else tried(150), model)
     assert found.verdict == verdict
-    assert found.sentence.endswith(".")
+    assert found.sentence.startswith(
+        {
+            "images": "More labelled images will help more than another model: ",
+            "model": "Another model will help more than more labelled images: ",
+            "neither": "Neither more images like these nor another model that was tried ",
+            "unknown": "It cannot be told whether more labelled images or another model ",
+        }[verdict]
+    )
+    assert ("twice as many images are expected" in found.sentence) == (images is not None)
+    assert ("the best other model (svm on b" in found.sentence) == (model is not None)
 
 
 def test_the_sentence_tells_both_gains(tried) -> None:
-    found = Outlook(gain(0.014, 0.011), tried(150, resolution=448), gain(-0.02, 0.015))
+    found = Gains(gain(0.014, 0.011), tried(150, resolution=448), gain(-0.02, 0.015))
     assert found.sentence == (
         "More labelled images will help more than another model: twice as many images are "
         "expected to bring +1.4 points (+0.3 to +2.5), the best other model (svm on b at 448 px) "
@@ -48,7 +57,7 @@ def test_the_sentence_tells_both_gains(tried) -> None:
 
 def test_another_head_is_no_other_model(tried) -> None:
     chosen, head = tried(150), tried(190, classifier="forest")
-    found = look_ahead(chosen, [chosen, head], continuation(gain(0.01, 0.005)))
+    found = expected_gains(chosen, [chosen, head], continuation(gain(0.01, 0.005)))
     assert found.other is None
     assert "no other backbone or resolution was judged on all images" in found.sentence
 
@@ -57,7 +66,7 @@ def test_the_best_other_model_is_compared_on_the_same_images(tried) -> None:
     chosen = tried(150)
     worse, better = tried(140, resolution=320), tried(180, resolution=448)
     dropped = tried(200, resolution=896, state="dropped")
-    found = look_ahead(chosen, [chosen, worse, better, dropped], None)
+    found = expected_gains(chosen, [chosen, worse, better, dropped], None)
     assert found.other is better
     assert found.model is not None
     assert found.model.value == pytest.approx(0.15)
