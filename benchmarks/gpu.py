@@ -152,10 +152,9 @@ def _train(trial: Trial, path: Path) -> tuple[float, float]:
     from foveate.backbones.names import parse_name
     from foveate.backbones.network import build_network
     from foveate.finetune.device import open_device
-    from foveate.finetune.learner import Learner
+    from foveate.finetune.learner import Learner, Task
     from foveate.finetune.loop import learn
     from foveate.finetune.samples import MappedPixels, Samples
-    from foveate.finetune.task import Task
     from foveate.settings import Settings
 
     settings = Settings(

@@ -23,10 +23,11 @@ from foveate.catalog import Entry, FactStore, Source, user_cache
 from foveate.classifier import ImageLike, image_pixels
 from foveate.errors import ImageRefused
 from foveate.features import FeatureCache, Featurizer, feature_key, featurize
-from foveate.heads import C_GRID, HeadKind, fit_head
+from foveate.heads import HeadKind, fit_head
 from foveate.image import Limits, Resize, ResizeRule
 from foveate.model_file import Summary, compose
 from foveate.runtime import Precision, open_network
+from foveate.settings import Settings
 
 
 class ImageFeaturizer(TransformerMixin, BaseEstimator):
@@ -146,7 +147,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             _featurize(self, X),
             [names[i] for i in index],
             kind=self.classifier,
-            c_grid=C_GRID if self.c is None else (self.c,),
+            c_grid=Settings().c if self.c is None else (self.c,),
             class_weight=self.class_weight,
             folds=self.folds,
             trees=self.trees,

@@ -21,6 +21,13 @@ Schedule = Literal["cosine", "step"]
 Augment = Literal["none", "light", "strong"]
 Orientation = Literal["upright", "any"]
 
+EPOCHS: Mapping[Schedule, int] = {"cosine": 5, "step": 45}
+"""Passes over the images where the settings leave it open. A pretrained network whose last layer
+fits already has learned a few hundred images after four or five; then it learns them by heart."""
+
+LEARNING_RATES: Mapping[Schedule, float] = {"cosine": 5e-4, "step": 0.01}
+"""The peak learning rate where the settings leave it open."""
+
 FILE_NAME = "foveate.toml"
 OTHER_TABLES = ("targets",)
 """Tables of the file that are no settings; see `foveate.targets`."""
@@ -83,7 +90,11 @@ class Settings(BaseModel):
         "(its fully connected layers or last stage); or all of it",
     )
     epochs: int = Field(
-        0, ge=0, le=10_000, description="passes over the images, at most; 0: 5 (cosine), 45 (step)"
+        0,
+        ge=0,
+        le=10_000,
+        description=f"passes over the images, at most; 0: {EPOCHS['cosine']} (cosine), "
+        f"{EPOCHS['step']} (step)",
     )
     minibatch: int = Field(16, ge=1, le=4096, description="images a step of refining learns from")
     schedule: Schedule = Field(
@@ -92,7 +103,10 @@ class Settings(BaseModel):
         "SGD, a tenth of the rate after 20 and after 40 of 45 epochs",
     )
     learning_rate: float = Field(
-        0.0, ge=0, description="at its peak; 0: what suits the schedule (0.0005; 0.01)"
+        0.0,
+        ge=0,
+        description="at its peak; 0: what suits the schedule "
+        f"({LEARNING_RATES['cosine']:g}; {LEARNING_RATES['step']:g})",
     )
     layer_decay: float = Field(
         0.8, gt=0, le=1, description="rate of each stage over that of the next (cosine)"

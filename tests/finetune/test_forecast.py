@@ -15,8 +15,8 @@ from foveate.finetune import forecast
 from foveate.finetune.batches import Loader
 from foveate.finetune.device import Device
 from foveate.finetune.forecast import FORWARD, Forecast
+from foveate.finetune.learner import Task
 from foveate.finetune.samples import Samples
-from foveate.finetune.task import Task
 from foveate.settings import Settings
 
 EPOCHS, LEARNING = 40, 0.5

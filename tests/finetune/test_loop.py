@@ -19,15 +19,14 @@ from torch import Tensor
 from foveate.backbones.names import parse_name
 from foveate.backbones.network import build_network
 from foveate.errors import SettingsError
-from foveate.finetune import judging, loop
+from foveate.finetune import loop, validation
 from foveate.finetune.batches import Batch, Loader
 from foveate.finetune.checkpoint import Checkpoint
 from foveate.finetune.device import Device
 from foveate.finetune.gradients import Gradients
-from foveate.finetune.learner import Learner
+from foveate.finetune.learner import Learner, Task
 from foveate.finetune.loop import Refined, learn
 from foveate.finetune.samples import Samples
-from foveate.finetune.task import Task
 from foveate.settings import Settings
 
 CPU = Device(torch.device("cpu"), bfloat16=False)
@@ -215,14 +214,14 @@ def test_no_memory_elsewhere_is_a_sentence(
 
 def test_judging_with_little_memory(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = trained(samples, epochs=1)
-    render = judging.render
+    render = validation.render
 
     def small(pixels: Tensor, *rest: Any) -> Tensor:
         if len(pixels) > 5:
             raise RuntimeError("CUDA error: out of memory")
         return render(pixels, *rest)
 
-    monkeypatch.setattr(judging, "render", small)
+    monkeypatch.setattr(validation, "render", small)
     found = trained(samples, epochs=1)
     np.testing.assert_allclose(found.validation_scores, plain.validation_scores, atol=1e-4)
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.errors import SettingsError, TooFewImages
-from foveate.heads import C_GRID, Head, HeadKind, fit_head
+from foveate.heads import Head, HeadKind, LastLayer, fit_head, head_of_last_layer
+from foveate.settings import Settings
 from support.point_clusters import clusters
 
 KINDS = get_args(HeadKind)
@@ -38,8 +39,8 @@ def test_a_head_learns_and_is_calibrated(kind: HeadKind, n_labels: int) -> None:
 def test_what_the_search_saw_is_kept() -> None:
     features, labels = clusters(120, 30, 3)
     head = fit_head(features, labels)
-    assert [point.c for point in head.search] == list(C_GRID)
-    assert head.c in C_GRID
+    assert [point.c for point in head.search] == list(Settings().c)
+    assert head.c in Settings().c
     assert head.held_out_accuracy == max(point.accuracy for point in head.search)
     forest = fit_head(features, labels, kind="forest", trees=64)
     assert forest.c is None
@@ -219,3 +220,15 @@ def test_without_rows_held_out_they_are_dealt() -> None:
     plain = fit_head(features, labels)
     none = fit_head(features, labels, held_out=np.zeros(90, bool))
     assert (plain.c, plain.search) == (none.c, none.search)
+
+
+def test_a_last_layer_is_a_head_on_features_as_they_are() -> None:
+    layer = LastLayer(np.array([[2, 0], [0, 1]], np.float32), np.array([0, 0.5], np.float32))
+    features = np.array([[1, 0], [0, 3], [2, 2]], np.float32)
+    held_out = features @ layer.coef_.T + layer.intercept_
+    head = head_of_last_layer(("a", "b"), layer, held_out, np.array([0, 1, 1]))
+    np.testing.assert_array_equal(head.scores(features), held_out)
+    assert head.held_out_accuracy == pytest.approx(2 / 3)
+    assert head.temperature != 1
+    unseen = head_of_last_layer(("a", "b"), layer, held_out[:0], np.zeros(0, np.intp))
+    assert (unseen.temperature, unseen.held_out_accuracy) == (1.0, None)

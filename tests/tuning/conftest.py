@@ -11,6 +11,7 @@ import pytest
 
 from foveate.backbones import find_backbone
 from foveate.settings import Settings
+from foveate.tuning import Tuning, tune
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.cross_validation import CrossValidation
 from foveate.tuning.search import Tried
@@ -69,3 +70,16 @@ def small() -> Settings:
 def data(patterns: Path, small: Settings) -> TrainingSet:
     """The training images among the patterns: 27, nine of each label."""
     return read_training_set(labelled_source(patterns, small), small, Stopwatch(), None)
+
+
+@pytest.fixture(scope="session")
+def tuned_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tuned")
+
+
+@pytest.fixture(scope="session")
+def tuning(patterns: Path, small: Settings, tuned_cache: Path) -> Tuning:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOVEATE_CACHE", str(tuned_cache))
+        patch.setenv("FOVEATE_BACKBONES", str(tuned_cache / "backbones"))
+        return tune(patterns, small, resolutions=[64, 96], classifiers=("svm", "logistic"))

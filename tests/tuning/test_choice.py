@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.tuning.choice import choose, pareto_front, simplest_first
+from foveate.tuning.choice import choose, pareto_front, simplest_first, table_rows
 
 SHUFFLED = np.random.default_rng(0).permutation(200)
 
@@ -60,3 +60,16 @@ def test_every_point_off_the_front_is_beaten_by_one_on_it(points: list[tuple[int
     assert max(points, key=lambda point: point[::-1]) in on
     for point in points:
         assert any(other[0] >= point[0] and other[1] >= point[1] for other in on)
+
+
+def test_the_table_says_what_became_of_each(tried) -> None:
+    default, slow = tried(150, rate=90), tried(190, rate=20, resolution=448)
+    beaten, dropped = tried(140, rate=10, resolution=896), tried(100, state="dropped", backbone="c")
+    rows = table_rows([default, beaten, dropped, slow], slow)
+    assert [row.tried for row in rows] == [slow, default, beaten, dropped]
+    assert [row.marks for row in rows] == [
+        "chosen, best trade-off",
+        "best trade-off",
+        "",
+        "dropped after 25 % of the images",
+    ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import replace
-from html import unescape
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,25 +9,12 @@ import pytest
 
 from conftest import draw_folder
 from foveate.errors import SettingsError, TooFewImages
-from foveate.settings import Settings, make_settings
+from foveate.settings import Settings
 from foveate.tuning import Tried, Tuning, tune
 from foveate.tuning.choice import choose
 from foveate.workflow.training import train_classifier
 
 CHEAP = ("svm", "logistic")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tuned")
-
-
-@pytest.fixture(scope="module")
-def tuning(patterns: Path, small: Settings, cache: Path) -> Tuning:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOVEATE_CACHE", str(cache))
-        patch.setenv("FOVEATE_BACKBONES", str(cache / "backbones"))
-        return tune(patterns, small, resolutions=[64, 96], classifiers=CHEAP)
 
 
 def test_everything_is_tried_and_the_default_first(tuning: Tuning) -> None:
@@ -51,23 +35,6 @@ def test_the_chosen_one_is_trained_on_the_same_split(
     assert tuning.training.classifier.onnx_bytes == alone.classifier.onnx_bytes
 
 
-def test_the_command_trains_the_chosen_one(patterns: Path, tuning: Tuning, small: Settings) -> None:
-    words = shlex.split(tuning.command("m.onnx"))
-    assert words[:5] == ["foveate", "train", str(patterns), "--out", "m.onnx"]
-    flags = dict(zip(words[5::2], words[6::2], strict=True))
-    assert flags["--resolution"] == str(tuning.chosen.candidate.resolution)
-    assignments = [
-        value for word, value in zip(words[5::2], words[6::2], strict=True) if word == "--set"
-    ]
-    own = {name: flags[f"--{name}"] for name in ("backbone", "classifier", "resolution")}
-    made = make_settings(None, assignments, own | {"resolution": int(own["resolution"])})
-    assert made == tuning.chosen.candidate.settings(small)
-
-
-def test_a_limit_is_in_the_command(tuning: Tuning) -> None:
-    assert replace(tuning, limit=30).command().endswith("--limit 30")
-
-
 def test_the_choice_knows_nothing_of_the_features_of_test_images(
     patterns: Path, own_cache: Path, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,11 +53,11 @@ def test_the_choice_knows_nothing_of_the_features_of_test_images(
 def test_the_same_again(
     patterns: Path,
     tuning: Tuning,
-    cache: Path,
+    tuned_cache: Path,
     small: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("FOVEATE_CACHE", str(cache))
+    monkeypatch.setenv("FOVEATE_CACHE", str(tuned_cache))
     again = tune(patterns, small, resolutions=[64, 96], classifiers=CHEAP)
     found, expected = again.to_json(), tuning.to_json()
     assert found.pop("seconds") != expected.pop("seconds")
@@ -126,23 +93,3 @@ def test_minutes_that_are_none(patterns: Path, minutes: float) -> None:
 def test_too_few_images(tmp_path: Path, small: Settings) -> None:
     with pytest.raises(TooFewImages, match="has only 1 image to train on"):
         tune(draw_folder(tmp_path / "s", 2), small, resolutions=[64])
-
-
-def test_the_page_is_one_file(tuning: Tuning, tmp_path: Path) -> None:
-    page = unescape(tuning.report(tmp_path / "new" / "tune.html").read_text())
-    assert "default-src 'none'" in page
-    assert page.count("<svg") >= 2
-    for outside in ("http:", "https:", "<script", "<link", "url("):
-        assert outside not in page
-    for words in ("Accuracy against speed", "More images, or another model?", tuning.command()):
-        assert words in page
-
-
-def test_json(tuning: Tuning) -> None:
-    found = tuning.to_json()
-    assert [one["chosen"] for one in found["candidates"]].count(True) == 1
-    assert any(one["best_trade_off"] for one in found["candidates"])
-    assert found["n_train"] == 27
-    low, high = found["accuracy_ci95"]
-    assert low <= found["accuracy"] <= high
-    assert found["verdict"] in ("images", "model", "neither", "unknown")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from statistics import median
 
 from foveate.finetune.batches import Loader
-from foveate.finetune.judging import judged_rows
-from foveate.finetune.task import Task
+from foveate.finetune.learner import Task
+from foveate.finetune.validation import judged_rows
 
 FEWEST_STEPS, MOST_STEPS, STEPS_FOR_EACH = 3, 10, 50
 """Of so many steps one is timed, but at least three and at most ten in all."""

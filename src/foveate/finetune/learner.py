@@ -1,6 +1,8 @@
-"""A pretrained network with a new last layer: what is trained."""
+"""A pretrained network with a new last layer: what is trained; and all that a training is about."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foveate.backbones.network import PretrainedNetwork
-from foveate.settings import Depth
+from foveate.finetune.device import Device
+from foveate.finetune.samples import Samples
+from foveate.settings import Depth, Settings
 
 
 class Learner(nn.Module):
@@ -75,3 +79,20 @@ class Learner(nn.Module):
         mean, std = network.mean.view(1, 3, 1, 1), network.std.view(1, 3, 1, 1)
         normalised = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
         return network.features_of(normalised)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is trained, on what, how, and where.
+
+    Attributes:
+        learner: the network and its last layer; trained in place.
+        samples: what to learn from and to validate on.
+        settings: all of them.
+        device: where to compute, and with how many others.
+    """
+
+    learner: Learner
+    samples: Samples
+    settings: Settings
+    device: Device

@@ -19,12 +19,12 @@ from foveate.finetune.device import Device, enough_memory
 from foveate.finetune.forecast import Forecast, Foretell
 from foveate.finetune.fused import freeze_norms, fused
 from foveate.finetune.gradients import Gradients
-from foveate.finetune.judging import copy_values, judge, swapped
-from foveate.finetune.learner import Learner
+from foveate.finetune.learner import Learner, Task
 from foveate.finetune.memory import kept_memory
-from foveate.finetune.optimiser import DEFAULT_RATES, follow, make_optimiser, set_rate
-from foveate.finetune.task import Task
+from foveate.finetune.optimiser import follow, make_optimiser, set_rate
+from foveate.finetune.validation import copy_values, swapped, validate
 from foveate.finetune.views import centre
+from foveate.settings import LEARNING_RATES
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_NEWS = 0.2
@@ -171,7 +171,7 @@ def _end_epoch(task: Task, state: TrainingState, loader: Loader, loss: float) ->
     """Judge the averaged weights, and remember them if they are the best so far."""
     images_per_second, waited = loader.rate()
     with swapped(task.learner.learned, state.average):
-        found = judge(task)
+        found = validate(task)
     epoch = Epoch(
         loss=loss,
         train_error=found.train_error,
@@ -181,7 +181,7 @@ def _end_epoch(task: Task, state: TrainingState, loader: Loader, loss: float) ->
         waited=waited,
     )
     if not math.isfinite(loss) or not math.isfinite(found.validation_loss or 0):
-        rate = task.settings.learning_rate or DEFAULT_RATES[task.settings.schedule]
+        rate = task.settings.learning_rate or LEARNING_RATES[task.settings.schedule]
         raise SettingsError(
             f"The training broke off in epoch {len(state.epochs) + 1}: its loss is not a number "
             f"any more. A lower learning rate than {rate:g} may help (--set learning_rate=…)."

@@ -1,23 +1,27 @@
-"""What moves the parameters: their groups, their rates, and the average that follows them."""
+"""What moves the parameters: their groups and rates, and the average that follows them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from foveate.finetune.learner import Learner
-from foveate.finetune.schedule import layer_factors, rate_factor
-from foveate.settings import Settings
+from foveate.settings import LEARNING_RATES, Schedule, Settings
 
-DEFAULT_RATES = {"cosine": 5e-4, "step": 0.01}
-"""The peak learning rate where the settings leave it open."""
+WARM_UP = 0.05
+"""Share of the steps in which the rate of "cosine" rises from 0."""
+
+STEPS = (20 / 45, 40 / 45)
+"""Shares of the epochs after which the rate of "step" falls to a tenth: of 45 epochs, 20 at the
+full rate, 20 at a tenth, 5 at a hundredth."""
 
 
 def make_optimiser(learner: Learner, settings: Settings) -> torch.optim.Optimizer:
     """AdamW with a rate for each group of layers ("cosine"), or SGD with one for all ("step")."""
-    peak = settings.learning_rate or DEFAULT_RATES[settings.schedule]
+    peak = settings.learning_rate or LEARNING_RATES[settings.schedule]
     learned = {id(parameter) for parameter in learner.learned}
     stages = [[p for p in stage if id(p) in learned] for stage in learner.stages]
     decay = settings.layer_decay if settings.schedule == "cosine" else 1.0
@@ -49,3 +53,28 @@ def follow(average: Sequence[Tensor], learned: Sequence[Tensor], ema: float, ste
     weight = 1 - min(ema, step / (step + 10))
     with torch.no_grad():
         torch._foreach_lerp_(list(average), [p.detach() for p in learned], weight)
+
+
+def rate_factor(schedule: Schedule, done: float) -> float:
+    """The learning rate as a share of its peak.
+
+    Args:
+        schedule: "cosine": a linear rise, then half a cosine (Loshchilov and Hutter, "SGDR",
+            ICLR 2017); "step": full, a tenth, a hundredth.
+        done: share of the training that is done, in [0, 1].
+    """
+    if schedule == "step":
+        return math.prod(0.1 for at in STEPS if done >= at)
+    if done < WARM_UP:
+        return done / WARM_UP
+    return (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def layer_factors(count: int, decay: float) -> list[float]:
+    """How fast each of `count` groups of layers learns, from the input to the output.
+
+    The last layer learns at the full rate and each group before it at `decay` times that of the
+    next: what is near the input is general and needs the least change (Clark et al., "ELECTRA",
+    ICLR 2020, appendix A).
+    """
+    return [decay ** (count - index) for index in range(count)]

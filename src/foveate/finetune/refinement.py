@@ -26,14 +26,13 @@ from foveate.files import digest
 from foveate.finetune.checkpoint import Checkpoint
 from foveate.finetune.device import Device, open_device
 from foveate.finetune.gather import TrainingRows, deal, gather
-from foveate.finetune.judging import judged_rows
-from foveate.finetune.learner import Learner
+from foveate.finetune.learner import Learner, Task
 from foveate.finetune.loop import Epoch, Refined, learn
 from foveate.finetune.samples import Samples
-from foveate.finetune.task import Task
+from foveate.finetune.validation import judged_rows
 from foveate.heads import Head, LastLayer, LogisticRegression, head_of_last_layer, unit_rows
 from foveate.image import Resize
-from foveate.settings import Settings
+from foveate.settings import EPOCHS, Settings
 from foveate.workflow.preparation import Progress, Stopwatch
 
 START_C = 10.0
@@ -41,10 +40,6 @@ START_C = 10.0
 
 RESOLUTIONS = (224, 256, 320, 448)
 """What `Refiner.settled` chooses from."""
-
-EPOCHS = {"cosine": 5, "step": 45}
-"""Passes over the images where the settings leave it open. A pretrained network whose last layer
-fits already has learned a few hundred images after four or five; then it learns them by heart."""
 
 FEW_IMAGES = 1000
 """So many are refined at 320 px on a CPU within two minutes or three."""

@@ -5,15 +5,22 @@ ONNX nodes, so that a classifier file needs neither scikit-learn nor a pickle.
 """
 
 from .export import head_nodes
-from .head import Head, HeadKind, encode, fit_head, rows_to_search, weights_of
-from .last_layer import LastLayer, head_of_last_layer
+from .head import (
+    Head,
+    HeadKind,
+    LastLayer,
+    encode,
+    fit_head,
+    head_of_last_layer,
+    rows_to_search,
+    weights_of,
+)
 from .linear import LinearSVM, LogisticRegression
 from .norm import unit_rows
-from .search import C_GRID, SearchPoint
+from .search import SearchPoint
 from .trees import Tree, TreeForest
 
 __all__ = [
-    "C_GRID",
     "Head",
     "HeadKind",
     "LastLayer",

@@ -9,9 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-TREES = 300
-"""Trees of a forest, unless told otherwise."""
-
 FEWEST_TREES = 64
 """With this many trees an image is in the bag of all of them once in 10¹³ times."""
 

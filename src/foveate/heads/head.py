@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
 from foveate.errors import SettingsError, TooFewImages
+from foveate.settings import Settings
 
 from .basis import Basis
 from .calibration import DEFAULT_TEMPERATURE, fit_temperature
 from .folds import deal_folds
-from .forest import FEWEST_TREES, TREES, fit_forest, log_shares
+from .forest import FEWEST_TREES, fit_forest, log_shares
 from .linear import ClassWeight, LinearSVM, LogisticRegression
 from .loss import Rows
 from .norm import softmax, unit_rows
-from .search import C_GRID, SearchPoint, one_column_each, search_c
+from .search import SearchPoint, one_column_each, search_c
 
 HeadKind = Literal["svm", "logistic", "forest"]
 """What can be fitted on features."""
@@ -36,6 +37,8 @@ _SMALL = 1000
 # Above this many rows, C is chosen on a part of them: the choice between powers of ten does not
 # need more, and the search is by far the longest part of a fit.
 _SEARCHED = 5000
+
+_DEFAULTS = Settings()
 
 _LINEAR = {"svm": LinearSVM, "logistic": LogisticRegression}
 
@@ -85,11 +88,11 @@ def fit_head(
     labels: Sequence[str] | NDArray[np.str_],
     *,
     kind: HeadKind = "svm",
-    c_grid: Sequence[float] = C_GRID,
+    c_grid: Sequence[float] = _DEFAULTS.c,
     class_weight: ClassWeight = None,
-    folds: int = 5,
+    folds: int = _DEFAULTS.folds,
     seed: int = 0,
-    trees: int = TREES,
+    trees: int = _DEFAULTS.trees,
     groups: Sequence[Any] | NDArray[Any] | None = None,
     label_order: Sequence[str] | None = None,
     held_out: NDArray[np.bool_] | None = None,
@@ -302,3 +305,37 @@ def _encode_class_weight(
     if not all(0 < weight < np.inf for weight in class_weight.values()):
         raise SettingsError("class_weight must be positive for every label")
     return {code: float(class_weight.get(name, 1.0)) for code, name in enumerate(names)}
+
+
+@dataclass(frozen=True, slots=True)
+class LastLayer:
+    """A linear layer on features as they are, not brought to unit length.
+
+    Attributes:
+        coef_: (K, d) float32.
+        intercept_: (K,) float32.
+    """
+
+    coef_: NDArray[np.float32]
+    intercept_: NDArray[np.float32]
+
+
+def head_of_last_layer(
+    labels: tuple[str, ...],
+    layer: LastLayer,
+    held_out: NDArray[np.float32],
+    codes: NDArray[np.intp],
+) -> Head:
+    """A calibrated head.
+
+    Args:
+        labels: in the order of the layer's rows.
+        layer: the trained layer.
+        held_out: (m, K) float32 scores of images that it was not trained on; m may be 0, and the
+            temperature is then 1, which is what the layer was trained with.
+        codes: (m,) positions of their labels.
+    """
+    if len(codes) == 0:
+        return Head("dnn", labels, None, layer, 1.0, (), None)
+    accuracy = float((held_out.argmax(1) == codes).mean())
+    return Head("dnn", labels, None, layer, fit_temperature(held_out, codes), (), accuracy)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,48 +66,50 @@ class Expansion:
     bend: Callable[[Floats], Floats]
 
 
-class Loss(Protocol):
-    """A convex loss of the scores of one or more problems."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of the scores: problems p, columns k, rows n."""
-        ...
-
-    def at(self, scores: Floats) -> Expansion:
-        """Expand around (p, k, n) scores."""
-        ...
-
-    def only(self, problems: NDArray[np.bool_] | slice) -> Loss:
-        """The loss of some of the problems."""
-        ...
-
-    def with_c(self, c: float) -> Loss:
-        """The same loss, weighted by another C."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class SquaredHinge:
-    """C Σ wᵢ max(0, 1 − yᵢzᵢ)², the loss of LinearSVC.
+class Loss:
+    """A convex loss of the scores of p problems.
 
     Attributes:
         rows: the rows; wᵢ are their weights.
-        labels: (p,) the label that each problem tells from the rest: yᵢ = +1 on its rows.
         held: (p,) the fold that each problem holds out, or −1.
+        labels: (p,) the label that each problem tells from the rest; 0 where it tells all.
         c: C.
     """
 
     rows: Rows
-    labels: NDArray[np.intp]
     held: NDArray[np.intp]
+    labels: NDArray[np.intp]
     c: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the scores: problems p, columns k, rows n."""
+        raise NotImplementedError
+
+    def at(self, scores: Floats) -> Expansion:
+        """Expand around (p, k, n) scores."""
+        raise NotImplementedError
+
+    def only(self, problems: NDArray[np.bool_] | slice) -> Self:
+        """The loss of some of the problems."""
+        return replace(self, labels=self.labels[problems], held=self.held[problems])
+
+    def with_c(self, c: float) -> Self:
+        """The same loss, weighted by another C."""
+        return replace(self, c=c)
+
+
+class SquaredHinge(Loss):
+    """C Σ wᵢ max(0, 1 − yᵢzᵢ)², the loss of LinearSVC: yᵢ = +1 on the rows of a problem's label."""
+
+    __slots__ = ()
 
     @classmethod
     def of(cls, rows: Rows, held: NDArray[np.intp]) -> SquaredHinge:
         """For each fold to hold out, one problem for each label; one in all of two labels."""
         labels = np.arange(rows.n_labels) if rows.n_labels > 2 else np.array([1])
-        return cls(rows, np.tile(labels, len(held)), np.repeat(held, len(labels)))
+        return cls(rows, np.repeat(held, len(labels)), np.tile(labels, len(held)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -128,33 +130,16 @@ class SquaredHinge:
             bend=lambda direction: curvature * direction,
         )
 
-    def only(self, problems: NDArray[np.bool_] | slice) -> SquaredHinge:
-        """The loss of some of the problems."""
-        return replace(self, labels=self.labels[problems], held=self.held[problems])
 
-    def with_c(self, c: float) -> SquaredHinge:
-        """The same loss, weighted by another C."""
-        return replace(self, c=c)
+class CrossEntropy(Loss):
+    """C Σ wᵢ (log Σₖ exp zᵢₖ − zᵢ,label), the loss of multinomial logistic regression."""
 
-
-@dataclass(frozen=True, slots=True)
-class CrossEntropy:
-    """C Σ wᵢ (log Σₖ exp zᵢₖ − zᵢ,label), the loss of multinomial logistic regression.
-
-    Attributes:
-        rows: the rows; wᵢ are their weights.
-        held: (p,) the fold that each problem holds out, or −1.
-        c: C.
-    """
-
-    rows: Rows
-    held: NDArray[np.intp]
-    c: float = 1.0
+    __slots__ = ()
 
     @classmethod
     def of(cls, rows: Rows, held: NDArray[np.intp]) -> CrossEntropy:
         """For each fold to hold out, one problem."""
-        return cls(rows, held)
+        return cls(rows, held, np.zeros_like(held))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -183,11 +168,3 @@ class CrossEntropy:
             density=(weights * (shares * (1 - shares))).mean(-1),
             bend=bend,
         )
-
-    def only(self, problems: NDArray[np.bool_] | slice) -> CrossEntropy:
-        """The loss of some of the problems."""
-        return replace(self, held=self.held[problems])
-
-    def with_c(self, c: float) -> CrossEntropy:
-        """The same loss, weighted by another C."""
-        return replace(self, c=c)

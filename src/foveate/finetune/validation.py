@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from foveate.finetune.device import halved, out_of_memory
 from foveate.finetune.fused import freeze_norms
+from foveate.finetune.learner import Task
 from foveate.finetune.samples import Pixels, Samples
-from foveate.finetune.task import Task
 from foveate.finetune.views import render
 
 MOST_JUDGED = 1000
@@ -30,7 +30,7 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Validation:
     """What a learner does to images it does not learn from at that moment.
 
     Attributes:
@@ -47,7 +47,7 @@ class Judgement:
     validation_scores: Tensor
 
 
-def judge(task: Task) -> Judgement:
+def validate(task: Task) -> Validation:
     """Scores of training and validation images, and what they come to, for all processes."""
     samples = task.samples
     judged = judged_rows(samples, task.settings.seed)
@@ -68,7 +68,7 @@ def judge(task: Task) -> Judgement:
     train_error, error, loss = figures.tolist()
     if len(codes) == 0:
         error = loss = None
-    return Judgement(train_error, error, loss, scores)
+    return Validation(train_error, error, loss, scores)
 
 
 def judged_rows(samples: Samples, seed: int) -> NDArray[np.intp]:

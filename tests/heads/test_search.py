@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.heads import C_GRID, LinearSVM, LogisticRegression
+from foveate.heads import LinearSVM, LogisticRegression
 from foveate.heads.basis import Basis
 from foveate.heads.folds import deal_folds
 from foveate.heads.loss import CrossEntropy, Rows, SquaredHinge
 from foveate.heads.norm import unit_rows
 from foveate.heads.search import _TOLERANCE, Search, search_c
+from foveate.settings import Settings
 from support.point_clusters import clusters
 
 
@@ -46,8 +47,8 @@ def test_held_out_scores_are_those_of_a_fit_without_the_fold(
 
 
 def test_the_best_c_is_chosen_and_every_c_is_told() -> None:
-    found, rows, _ = search(SquaredHinge, 4, tuple(reversed(C_GRID)))
-    assert [point.c for point in found.points] == list(C_GRID)
+    found, rows, _ = search(SquaredHinge, 4, tuple(reversed(Settings().c)))
+    assert [point.c for point in found.points] == list(Settings().c)
     best = max(point.accuracy for point in found.points)
     assert found.c == min(point.c for point in found.points if point.accuracy == best)
     assert all(point.n == 200 and 0 <= point.deviation < 0.5 for point in found.points)
