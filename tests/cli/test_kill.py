@@ -16,7 +16,7 @@ import pytest
 
 from conftest import draw_folder, hear_ctrl_c
 
-COUNT = 700
+COUNT = 300
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,7 @@ def test_a_result_that_cannot_be_printed_is_a_failure(
     ]
 
 
+@pytest.mark.slow
 def test_what_was_written_stays_where_nothing_can_be_printed(tmp_path: Path) -> None:
     draw_folder(tmp_path / "images", 4)
     done = shell("$F split images --out s.csv >&-", tmp_path)
@@ -111,6 +112,7 @@ def test_what_was_written_stays_where_nothing_can_be_printed(tmp_path: Path) -> 
     assert len(lines) == 13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", "2>&1 >/dev/null | true"])
 def test_remarks_that_nobody_can_read_are_no_failure(how: str, tmp_path: Path) -> None:
     done = shell(f"$F backbones list {how}; exit ${{PIPESTATUS[0]}}", tmp_path)

@@ -36,6 +36,7 @@ def test_it_prints_a_table_and_writes_a_page(
     assert (tmp_path / "model.onnx").is_file()
 
 
+@pytest.mark.slow
 def test_json_is_one_object(
     patterns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +60,7 @@ def test_json_is_one_object(
     assert {"backbone", "resolution", "images_per_second", "state"} <= set(found["candidates"][0])
 
 
+@pytest.mark.slow
 def test_a_project_keeps_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = tmp_path / "project"
     assert run(["new", str(project)]) == 0
@@ -171,7 +173,7 @@ def test_a_killed_search_goes_on(tmp_path: Path, tmp_path_factory: pytest.TempPa
 @pytest.mark.slow
 def test_the_minutes_hold(tmp_path: Path) -> None:
     """Also within one long featurizing, however fast the machine is."""
-    source = draw_folder(tmp_path / "many", 500)
+    source = draw_folder(tmp_path / "many", 200)
     short = ("--resolution", "96", "--classifier", "svm", "--set", "c=[1.0]")
     begun = time.monotonic()
     result(start(source, tmp_path / "alone", tmp_path / "alone.html", *short))

@@ -23,6 +23,7 @@ def developed(rng: np.random.Generator, picture: Picture) -> Image.Image:
     return Image.fromarray(np.moveaxis(picture.clip(0, 1) * 255, 0, 2).astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_the_cloth_is_seen_in_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(scene.TEXTURES, "dotted", marked)
     monkeypatch.setattr(scene, "photographed", developed)

@@ -84,6 +84,7 @@ def arrived(place: Place, name: str) -> RecordedRun:
     raise AssertionError([entry.why_not_sent() for entry in waiting(place.outbox)])
 
 
+@pytest.mark.slow
 def test_a_finished_run_has_everything(place: Place) -> None:
     with recording(place, "train", "photos/", {"seed": "1"}, label="svm") as run:
         assert run.name.split("-")[2] == "svm"
@@ -106,6 +107,7 @@ def test_a_finished_run_has_everything(place: Place) -> None:
     assert 0 < found.seconds < PATIENCE
 
 
+@pytest.mark.slow
 def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
     from mlflow.tracking import MlflowClient
 
@@ -146,6 +148,7 @@ def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch)
     assert found[0].metrics == first.metrics
 
 
+@pytest.mark.slow
 def test_a_run_that_raises_failed(place: Place) -> None:
     with (
         pytest.raises(TooFewImages),

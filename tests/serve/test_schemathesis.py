@@ -70,7 +70,7 @@ def test_a_short_exploration(server: Running, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "examples"), [("none wanted", 30), ("shown", 150), ("not shown", 30)]
+    ("tokens", "examples"), [("none wanted", 30), ("shown", 60), ("not shown", 30)]
 )
 def test_a_long_exploration(tmp_path: Path, model_file: Path, tokens: str, examples: int) -> None:
     environment = {} if tokens == "none wanted" else {"FOVEATE_TOKENS": TOKEN}

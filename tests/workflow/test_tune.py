@@ -15,6 +15,7 @@ def test_the_usual_page() -> None:
     assert usual_page(Path("p"), "run") == Path("p/reports/run.html")
 
 
+@pytest.mark.slow
 def test_the_page_is_written_where_it_is_wanted(
     patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

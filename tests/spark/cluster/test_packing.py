@@ -65,6 +65,7 @@ def test_what_is_asked_for_is_packed_with_what_it_needs(site: Path) -> None:
     assert names == {f"{prefix}/first.py", f"{prefix}/first-1.0.dist-info/METADATA"}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_packed_is_said(site: Path, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="no package ‘nowhere’"):
         pack_environment(tmp_path / "e.tar.gz", also=["nowhere"])
