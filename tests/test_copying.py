@@ -21,10 +21,11 @@ from foveate import copying
 from foveate.copying import Copied, CopyError, copy, transfer
 from foveate.copying.failures import WriteError, is_transient, sentence
 from foveate.copying.journal import Record, open_journal
-from foveate.copying.local import LocalStore, temporary_name
+from foveate.copying.local import LocalStore
+from foveate.copying.opening import open_store
 from foveate.copying.plan import is_within, make_plan
 from foveate.copying.remote import MOST_PARTS, RemoteStore, part_size
-from foveate.copying.stores import open_store, refuse_unsafe
+from foveate.copying.stores import refuse_unsafe, temporary_name
 
 if TYPE_CHECKING:
     from support.stores import Endpoint, Opened

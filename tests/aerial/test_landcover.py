@@ -12,7 +12,8 @@ from rasterio.warp import transform
 
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.landcover import check_codes, label_tiles
-from foveate.aerial.legend import Legend, find_legend
+from foveate.aerial.legend import Legend
+from foveate.aerial.legend_table import find_legend
 from foveate.errors import SettingsError, SourceError
 from support.rasters import ALBERS, LEFT, TOP, UTM, write_raster
 

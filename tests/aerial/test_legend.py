@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.aerial.legend import BUILT_IN, colours_of, find_legend
+from foveate.aerial.legend import BUILT_IN, colours_of
+from foveate.aerial.legend_table import find_legend
 from foveate.errors import SettingsError, SourceError
 
 

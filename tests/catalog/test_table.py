@@ -49,7 +49,7 @@ def test_facts_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 def test_the_file_is_one_row_per_file_for_people_to_read(tmp_path: Path) -> None:
     path = tmp_path / "catalog.parquet"
-    write_catalog(path, CATALOG, Split(train=(ONE.id,), test=(TWO.id,)))
+    write_catalog(path, CATALOG, Split(train=(ONE.id,), test=(TWO.id,)).sides())
     table = pq.read_table(path)
     assert table.column("path").to_pylist() == [
         "a/1.jpg", "b/1.jpg", r"b/caf\xe9.jpg", "b/3.jpg", "b/4.jpg", "5.jpg",

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from foveate.backbones import find_backbone
 from foveate.runtime import open_network
-from foveate.runtime.exactness import pairs_fit
-from foveate.runtime.quantisation import is_quantised, quantise, widen
+from foveate.runtime.exactness import is_quantised, pairs_fit
+from foveate.runtime.quantisation import quantise, widen
 from foveate.runtime.rate import measure_rates
 
 RESOLUTION = 64

@@ -9,7 +9,7 @@ Three are built in, all for the codes of the National Land Cover Database (NLCD)
     nlcd-land-use   Developed (21 to 24), Cultivated (81, 82), Undeveloped (all the others, water
                     and wetlands among them, so that every place has one of the three)
 
-Any other legend is a table, see `find_legend`.
+Any other legend is a table, see `legend_table.find_legend`.
 
 Sources:
     NLCD classes and colours: Multi-Resolution Land Characteristics Consortium, National Land Cover
@@ -25,8 +25,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-
-from foveate.errors import SettingsError
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
@@ -81,10 +79,6 @@ _OTHERS: tuple[Colour, ...] = (
     (90, 90, 90),
 )
 
-_TABLE = re.compile(
-    r"(.+\.(?:csv|tsv|txt))(?::([^:]+))?(?::([^:]+))?", re.IGNORECASE
-)  # a drive's colon comes before the suffix
-
 
 @dataclass(frozen=True, slots=True)
 class Legend:
@@ -119,34 +113,6 @@ class Legend:
     def colours_of(self, labels: Sequence[str]) -> list[Colour]:
         """One colour for each label: those of this legend first; see `colours_of`."""
         return _colours(labels, {_key(name): colour for name, colour in self.colours.items()})
-
-
-def find_legend(text: str) -> Legend:
-    """A legend by its name, or from a table.
-
-    Args:
-        text: `nlcd`, `nlcd-groups`, `nlcd-land-use`, or the path or URL of a CSV table with a
-            column of codes, one of labels and, if it likes, one of colours (`#rrggbb`) or three
-            (`R`, `G`, `B`). Usual names of columns are known; others are named after the path:
-            `evt.csv:EVT_PHYS` (labels) or `evt.csv:VALUE:EVT_PHYS` (codes and labels). A code
-            whose label is empty is known and has none; one that is called no data has no data.
-
-    Raises:
-        SettingsError: there is no such legend, or the table lacks a column.
-        SourceError: the table is not there or cannot be read.
-    """
-    if text in BUILT_IN:
-        return BUILT_IN[text]
-    match = _TABLE.fullmatch(text)
-    if match is None:
-        raise SettingsError(
-            f"There is no legend ‘{text}’. Choose {', '.join(BUILT_IN)}, or name a .csv table "
-            "with the columns code and label."
-        )
-    path, first, second = match.groups()
-    from foveate.aerial.legend_table import read_table
-
-    return read_table(text, path, first if second else None, second or first)
 
 
 def colours_of(labels: Sequence[str]) -> list[Colour]:

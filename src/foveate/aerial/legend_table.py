@@ -1,4 +1,4 @@
-"""Legends from tables: a row a code, with its label and, where there are any, its colours."""
+"""Legends by name or from tables: a row a code, with its label, perhaps with colours."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from foveate import files
-from foveate.aerial.legend import Colour, Legend
+from foveate.aerial.legend import BUILT_IN, Colour, Legend
 from foveate.errors import SettingsError, SourceError
 
+_TABLE = re.compile(
+    r"(.+\.(?:csv|tsv|txt))(?::([^:]+))?(?::([^:]+))?", re.IGNORECASE
+)  # a drive's colon comes before the suffix
 _CODE_COLUMNS = ("code", "value", "id", "gridcode", "class_code", "pixel_value")
 _LABEL_COLUMNS = (
     *("label", "class", "class_name", "classname", "name", "evt_name", "legend"),
@@ -22,8 +25,34 @@ _NO_DATA = frozenset(
 _HEX = re.compile(r"#?([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
 
 
+def find_legend(text: str) -> Legend:
+    """A legend by its name, or from a table.
+
+    Args:
+        text: `nlcd`, `nlcd-groups`, `nlcd-land-use`, or the path or URL of a CSV table with a
+            column of codes, one of labels and, if it likes, one of colours (`#rrggbb`) or three
+            (`R`, `G`, `B`). Usual names of columns are known; others are named after the path:
+            `evt.csv:EVT_PHYS` (labels) or `evt.csv:VALUE:EVT_PHYS` (codes and labels). A code
+            whose label is empty is known and has none; one that is called no data has no data.
+
+    Raises:
+        SettingsError: there is no such legend, or the table lacks a column.
+        SourceError: the table is not there or cannot be read.
+    """
+    if text in BUILT_IN:
+        return BUILT_IN[text]
+    match = _TABLE.fullmatch(text)
+    if match is None:
+        raise SettingsError(
+            f"There is no legend ‘{text}’. Choose {', '.join(BUILT_IN)}, or name a .csv table "
+            "with the columns code and label."
+        )
+    path, first, second = match.groups()
+    return read_table(text, path, first if second else None, second or first)
+
+
 def read_table(name: str, path: str, code_column: str | None, label_column: str | None) -> Legend:
-    """Read a legend; see `legend.find_legend`.
+    """Read a legend; see `find_legend`.
 
     Args:
         name: of the legend.

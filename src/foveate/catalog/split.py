@@ -69,6 +69,11 @@ class Split:
         """Image id → its side."""
         return {**dict.fromkeys(self.train, "train"), **dict.fromkeys(self.test, "test")}
 
+    def rows(self, catalog: Catalog, side: Side) -> list[ImageRow]:
+        """Labelled rows of a catalog on a side."""
+        sides = self.sides()
+        return [row for row in catalog.labelled if sides.get(row.facts.id) == side]
+
 
 def split_by_image(
     catalog: Catalog, duplicates: Duplicates, *, test_share: float, seed: int

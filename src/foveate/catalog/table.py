@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foveate.catalog.inspect import Facts
 from foveate.catalog.source import Entry, Side
-from foveate.catalog.split import Split
 from foveate.errors import Reason
 from foveate.files import atomic_write, printable
 
@@ -55,11 +55,6 @@ class Catalog:
         """Usable rows with a label."""
         return tuple(row for row in self.usable if row.entry.label is not None)
 
-    def of_side(self, split: Split, side: Side) -> list[ImageRow]:
-        """Labelled rows that a split puts on a side."""
-        sides = split.sides()
-        return [row for row in self.labelled if sides.get(row.facts.id) == side]
-
     def label_counts(self) -> Counter[str]:
         """How many usable images each label has."""
         return Counter(row.entry.label for row in self.labelled if row.entry.label is not None)
@@ -90,16 +85,25 @@ SCHEMA = pa.schema(
 )
 
 
-def write_catalog(path: Path, catalog: Catalog, split: Split | None = None) -> None:
-    """Write the catalog as Parquet, one row per file; `status` is "ok" or the refusal."""
-    table = catalog_table(catalog.rows, split)
+def write_catalog(
+    path: Path, catalog: Catalog, sides: Mapping[str, Side] = MappingProxyType({})
+) -> None:
+    """Write the catalog as Parquet, one row per file; `status` is "ok" or the refusal.
+
+    Args:
+        path: of the file.
+        catalog: all of it.
+        sides: image id → its side of a split.
+    """
+    table = catalog_table(catalog.rows, sides)
     with atomic_write(path, durable=False) as file_out:
         pq.write_table(table, file_out, compression="zstd")
 
 
-def catalog_table(rows: Sequence[ImageRow], split: Split | None = None) -> pa.Table:
+def catalog_table(
+    rows: Sequence[ImageRow], sides: Mapping[str, Side] = MappingProxyType({})
+) -> pa.Table:
     """The table that is written, of `SCHEMA`."""
-    side = split.sides() if split else {}
     columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
     for row in rows:
         file, facts = row.entry.file, row.facts
@@ -107,7 +111,7 @@ def catalog_table(rows: Sequence[ImageRow], split: Split | None = None) -> pa.Ta
             facts.id or None,
             row.path,
             row.entry.label,
-            side.get(facts.id) if row.entry.label is not None else None,
+            sides.get(facts.id) if row.entry.label is not None else None,
             file.size,
             file.stamp,
             facts.width,

@@ -151,7 +151,7 @@ class FactStore:
         """Write the whole catalog and drop the parts that it replaces."""
         if self._workspace is not None:
             try:
-                write_catalog(self._workspace.catalog, catalog, split)
+                write_catalog(self._workspace.catalog, catalog, split.sides() if split else {})
             except OutputError:  # the parts are kept, where there are any
                 return
         self._fresh = []

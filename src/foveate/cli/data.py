@@ -84,8 +84,8 @@ def split(
     """Show the split that `foveate train` would make; copies never straddle it."""
     from foveate.settings import make_settings
     from foveate.workflow.places import files_of, find_project
-    from foveate.workflow.split import SIDES
     from foveate.workflow.split import split as split_verb
+    from foveate.workflow.training_data import SIDES
 
     flags = {
         "split": by,

@@ -68,7 +68,7 @@ def map_predictions(
 ) -> None:
     """Map PREDICTIONS on tiles, smooth the map, and say how good it is."""
     need_extra("aerial", "To map tiles", "rasterio", "pyproj")
-    from foveate.aerial.legend import find_legend
+    from foveate.aerial.legend_table import find_legend
     from foveate.aerial.mapping import FILES, map_tiles, write_map
     from foveate.aerial.mapping.as_json import map_json
     from foveate.aerial.placed import read_placed

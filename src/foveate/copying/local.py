@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from foveate.copying.stores import CHUNK, Kind, Store, Stored, missing, refuse_unsafe
+from foveate.copying.stores import (
+    CHUNK,
+    Kind,
+    Store,
+    Stored,
+    missing,
+    refuse_unsafe,
+    temporary_name,
+)
 from foveate.errors import CopyError
 from foveate.files import FileEntry, file_entry, list_files, printable
 from foveate.writing import output_place
@@ -115,11 +122,6 @@ class _NewLocalFile:
     def publish(self) -> Stored:
         self._temporary.replace(self._place)
         return self._store.look(self._relative)
-
-
-def temporary_name(relative: str, mark: str) -> str:
-    """A hidden name of bounded length for a file that is not complete."""
-    return f".foveate-{hashlib.sha256(os.fsencode(mark + relative)).hexdigest()[:24]}.part"
 
 
 def _stored(entry: FileEntry, relative: str) -> Stored:

@@ -8,7 +8,8 @@ from itertools import islice
 from typing import TypeVar
 
 from foveate.copying.failures import sentence
-from foveate.copying.stores import Store, Stored, open_store, shown
+from foveate.copying.opening import open_store, shown
+from foveate.copying.stores import Store, Stored
 from foveate.copying.transfer import Job
 from foveate.errors import CopyError
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from foveate.copying.local import temporary_name
 from foveate.copying.stores import (
     CHUNK,
     Kind,
@@ -20,6 +19,7 @@ from foveate.copying.stores import (
     Stored,
     missing,
     refuse_unsafe,
+    temporary_name,
 )
 from foveate.errors import CopyError
 from foveate.files import is_hidden, printable

@@ -4,7 +4,8 @@ One small interface, `Network`, stands before both.
 """
 
 from foveate.runtime.cores import usable_cores
-from foveate.runtime.network import Network, Precision, RuntimeName, open_network
+from foveate.runtime.interface import Network, Precision, RuntimeName
+from foveate.runtime.network import open_network
 from foveate.runtime.privacy import silence_onnxruntime
 
 silence_onnxruntime()  # every import of ONNX Runtime in foveate is below this package

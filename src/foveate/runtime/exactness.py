@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from foveate.runtime.network import Network
+    from foveate.runtime.interface import Network
 
 PAIR_FITS = 128
 """The largest sum of two weights with which two products fit 16 bits: 128 · 255 = 32,640, at most
@@ -175,3 +175,9 @@ def _constants(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     tensors = [*graph.initializer]
     tensors += [attribute.t for node in graph.node for attribute in node.attribute]
     return (tensor for tensor in tensors if int(np.prod(tensor.dims)) > 1)
+
+
+def is_quantised(onnx_bytes: bytes) -> bool:
+    """Whether a network was quantised."""
+    nodes = onnx.load_from_string(onnx_bytes).graph.node
+    return any(node.op_type == "QuantizeLinear" for node in nodes)

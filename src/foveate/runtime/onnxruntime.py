@@ -7,7 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from foveate.runtime.cores import usable_cores
-from foveate.runtime.quantisation import is_quantised
+from foveate.runtime.exactness import is_quantised
 from foveate.runtime.untrusted import read_graph
 
 BATCH = 8

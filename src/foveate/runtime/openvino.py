@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.runtime.exactness import is_quantised
 from foveate.runtime.privacy import openvino_silenced
-from foveate.runtime.quantisation import is_quantised
 from foveate.runtime.untrusted import read_graph
 
 with openvino_silenced():
     import openvino
 
 if TYPE_CHECKING:
-    from foveate.runtime.network import Precision
+    from foveate.runtime.interface import Precision
 
 BATCH = 8
 """Images a call. Measured on two cores with bfloat16: batches of 4 to 32 are within 10 % of each

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.files import atomic_write
-from foveate.runtime.exactness import PAIR_FITS, pairs_fit
+from foveate.runtime.exactness import PAIR_FITS, is_quantised, pairs_fit
 from foveate.runtime.network import sums_are_exact
 from foveate.runtime.onnxruntime import open_session
 from foveate.runtime.privacy import openvino_silenced
-from foveate.runtime.quantisation import is_quantised
 from foveate.runtime.untrusted import read_graph
 
 with openvino_silenced():

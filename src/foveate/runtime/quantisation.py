@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from foveate.runtime.qdq import LAYERS, calibrate, insert_pairs, widen
@@ -50,12 +49,6 @@ class Quantised:
     layers: int
     left_out: tuple[str, ...]
     agreement: float
-
-
-def is_quantised(onnx_bytes: bytes) -> bool:
-    """Whether a network was quantised."""
-    nodes = onnx.load_from_string(onnx_bytes).graph.node
-    return any(node.op_type == "QuantizeLinear" for node in nodes)
 
 
 def quantise(

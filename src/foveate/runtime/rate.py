@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from foveate.runtime.cores import usable_cores
-from foveate.runtime.network import Network
+from foveate.runtime.interface import Network
 
 ROUNDS = 5
 SECONDS = 1.0

@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Literal
 
 from foveate.catalog import Catalog, Split
 from foveate.files import write_bytes
@@ -16,9 +15,7 @@ from foveate.settings import Settings
 from foveate.workflow.engine import HERE
 from foveate.workflow.places import settings_of
 from foveate.workflow.preparation import Progress, Stopwatch, labelled_source, stoppable
-from foveate.workflow.training_data import Means, prepare_data
-
-SIDES: tuple[Literal["train", "test"], ...] = ("train", "test")
+from foveate.workflow.training_data import SIDES, Means, prepare_data
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from foveate.backbones import Backbone
 from foveate.catalog import Duplicates, ImageRow, Source, Split, groups_of, split_by_image
@@ -21,6 +21,9 @@ from foveate.workflow.preparation import (
 
 if TYPE_CHECKING:
     from foveate.finetune.refinement import Refiner
+
+
+SIDES: tuple[Literal["train", "test"], ...] = ("train", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def with_refined_features(
 
 
 def _dealt(prepared: Prepared, duplicates: Duplicates, split: Split) -> TrainingData:
-    trained, tested = (prepared.catalog.of_side(split, side) for side in ("train", "test"))
+    trained, tested = (split.rows(prepared.catalog, side) for side in SIDES)
     return TrainingData(
         prepared, duplicates, split, trained, tested, groups_of(trained, duplicates, split)
     )

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from foveate.aerial.grid import TileKey, parse_key
-from foveate.aerial.legend import Legend, find_legend
+from foveate.aerial.legend import Legend
+from foveate.aerial.legend_table import find_legend
 from foveate.aerial.mapping.as_json import map_json
-from foveate.aerial.mapping.mapping import TilesMapped, map_tiles, write_map
+from foveate.aerial.mapping.mapping import TilesMapped, map_tiles
+from foveate.aerial.mapping.writing import write_map
 from foveate.errors import SettingsError, SourceError
 from foveate.evaluation import evaluate
 from support.maps import GRID, LABELS, LEFT, TOP, blurred, named, outline, patches, placed_of

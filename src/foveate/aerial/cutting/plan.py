@@ -14,7 +14,7 @@ from foveate.aerial.cutting.stretch import choose_stretch, view_of
 from foveate.aerial.cutting.survey import Plan
 from foveate.aerial.grid import Grid, parse_crs
 from foveate.aerial.header import RasterFacts, raster_facts
-from foveate.aerial.legend import find_legend
+from foveate.aerial.legend_table import find_legend
 from foveate.errors import SettingsError
 
 COARSE = 1.5
