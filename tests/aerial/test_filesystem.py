@@ -15,10 +15,10 @@ from foveate import files
 from foveate.aerial.address import TileAddress
 from foveate.aerial.grid import Grid
 from foveate.aerial.raster import read_tile
-from support.rasters import LEFT, TOP, UTM, noise, write_raster
+from support.rasters import LEFT, TOP, UTM, key_at, noise, write_raster
 
 GRID = Grid(UTM, 32, 1)
-KEY = GRID.key_at(LEFT + 48, TOP - 48)
+KEY = key_at(GRID, LEFT + 48, TOP - 48)
 
 
 @pytest.fixture

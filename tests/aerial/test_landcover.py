@@ -15,11 +15,11 @@ from foveate.aerial.landcover import check_codes, label_tiles
 from foveate.aerial.legend import Legend
 from foveate.aerial.legend_table import find_legend
 from foveate.errors import SettingsError, SourceError
-from support.rasters import ALBERS, LEFT, TOP, UTM, write_raster
+from support.rasters import ALBERS, LEFT, TOP, UTM, key_at, write_raster
 
 LEGEND = Legend("letters", {1: "A", 2: "B", 3: "A", 9: ""}, nodata=frozenset({0}))
 GRID = Grid(UTM, 100, 1)
-KEY = GRID.key_at(LEFT + 1, TOP - 1)
+KEY = key_at(GRID, LEFT + 1, TOP - 1)
 
 
 def codes_like(drawing: str) -> np.ndarray:
@@ -143,7 +143,7 @@ def test_real_nlcd_in_its_own_system_and_in_utm(shared_data: Path) -> None:
     for crs in (ALBERS, "EPSG:32618"):
         grid = Grid(crs, 300, 1)
         (x,), (y,) = transform(ALBERS, crs, [1_870_000], [2_340_000])
-        centre = grid.key_at(x, y)
+        centre = key_at(grid, x, y)
         keys = [TileKey(centre.row + i, centre.col + j) for i in range(30) for j in range(30)]
         cover = label_tiles(path, legend, grid, keys)
         check_codes(path, legend, cover.unknown)

@@ -20,10 +20,10 @@ from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.header import raster_facts, taken_from
 from foveate.aerial.raster import open_raster, read_tile, stretched
 from foveate.errors import SourceError
-from support.rasters import ALBERS, LEFT, TOP, UTM, noise, write_raster
+from support.rasters import ALBERS, LEFT, TOP, UTM, key_at, noise, write_raster
 
 GRID = Grid(UTM, 16, 1)
-KEY = GRID.key_at(LEFT + 40, TOP - 40)
+KEY = key_at(GRID, LEFT + 40, TOP - 40)
 INSIDE = [TileKey(KEY.row + down, KEY.col + right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 
 
@@ -100,7 +100,7 @@ def test_another_system_is_warped_as_gdal_does(tmp_path: Path) -> None:
     facts = raster_facts(path)
     grid = Grid(ALBERS, 32, 1)
     left, bottom, right, top = rasterio.warp.transform_bounds(UTM, ALBERS, *facts.bounds)
-    key = grid.key_at((left + right) / 2, (bottom + top) / 2)
+    key = key_at(grid, (left + right) / 2, (bottom + top) / 2)
     values, valid = open_raster(path).read(grid, grid.bounds(key), (1,))
     with (
         rasterio.open(path) as dataset,
@@ -174,7 +174,7 @@ def test_naip_marks_near_infrared_as_alpha(shared_data: Path) -> None:
         grid = Grid(facts.crs, 30, 0.6)
         left, bottom, right, top = facts.bounds
         _, valid = read_tile(
-            TileAddress(str(path), grid.key_at((left + right) / 2, (bottom + top) / 2), grid)
+            TileAddress(str(path), key_at(grid, (left + right) / 2, (bottom + top) / 2), grid)
         )
         assert valid.all()
 
@@ -183,7 +183,7 @@ def test_years_of_one_place_line_up(shared_data: Path) -> None:
     """Five photographs whose own grids differ by up to 3 m give tiles of one place."""
     paths = sorted((shared_data / "geo" / "naip_5m").glob("*.tif"))
     grid = Grid("EPSG:26914", 1120, 5)
-    key = grid.key_at(488_000, 5_207_500)
+    key = key_at(grid, 488_000, 5_207_500)
     for path in paths:
         pixels, valid = read_tile(TileAddress(str(path), key, grid))
         assert valid.all()

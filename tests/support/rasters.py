@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
+
+from foveate.aerial.grid import Grid, TileKey
 
 UTM = "EPSG:32614"
 ALBERS = "EPSG:5070"
@@ -77,3 +80,8 @@ def write_areas(path: Path, areas: dict[str, tuple[float, float, float, float]])
     ]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return str(path)
+
+
+def key_at(grid: Grid, x: float, y: float) -> TileKey:
+    """The tile that a point lies in."""
+    return TileKey(floor(y / grid.size), floor(x / grid.size))

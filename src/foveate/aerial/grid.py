@@ -104,10 +104,6 @@ class Grid:
         """The middle of a tile, x and y."""
         return (key.col + 0.5) * self.size, (key.row + 0.5) * self.size
 
-    def key_at(self, x: float, y: float) -> TileKey:
-        """The tile that a point lies in."""
-        return TileKey(floor(y / self.size), floor(x / self.size))
-
     def covering(self, bounds: Bounds) -> tuple[range, range]:
         """Rows and columns of the tiles that share area with a rectangle."""
         left, bottom, right, top = (value / self.size for value in bounds)

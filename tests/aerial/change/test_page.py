@@ -20,12 +20,12 @@ from foveate.aerial.change.surroundings import SIDE, Surroundings
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.placed import PlacedPredictions
 from support.maps import blurred, named, patches, placed_of, predictions_of
-from support.rasters import LEFT, TOP, UTM, write_raster
+from support.rasters import LEFT, TOP, UTM, key_at, write_raster
 
 HOSTILE = "Developed <script>alert('x')</script>\"&"
 TILE = 40
 WIDE, PIXELS = Grid(UTM, 40, 1), 3 * TILE
-KEY = WIDE.key_at(LEFT + 1, TOP - 1)
+KEY = key_at(WIDE, LEFT + 1, TOP - 1)
 VOID = {"meta", "img"}
 
 
@@ -131,7 +131,7 @@ def test_bands_and_stretch_are_those_of_the_tile(tmp_path: Path) -> None:
 def test_large_tiles_are_drawn_small(tmp_path: Path) -> None:
     grid = Grid(UTM, 240, 1)
     path = write_raster(tmp_path / "large.tif", np.full((3, 720, 720), 90, np.uint8))
-    key = grid.key_at(LEFT + 1, TOP - 1)
+    key = key_at(grid, LEFT + 1, TOP - 1)
     one = placed_at({key: str(TileAddress(path, key, grid))}, grid=grid)
     assert Surroundings(one).pixels(0).shape == (3 * SIDE, 3 * SIDE, 3)
 

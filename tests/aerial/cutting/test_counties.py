@@ -10,7 +10,7 @@ from foveate import files
 from foveate.aerial.cutting.counties import Areas
 from foveate.aerial.grid import Grid
 from foveate.errors import SettingsError, SourceError
-from support.rasters import LEFT, TOP, UTM, write_areas
+from support.rasters import LEFT, TOP, UTM, key_at, write_areas
 
 GRID = Grid(UTM, 1000, 10)
 WEST, EAST = {"West": (-99.5, 46, -99, 48)}, {"East": (-99, 46, -98.5, 48)}
@@ -25,7 +25,7 @@ def test_the_centre_decides(tmp_path: Path) -> None:
         (LEFT + 90_000, TOP),
         (LEFT + 1500, TOP - 1e6),
     ]
-    keys = [GRID.key_at(x, y) for x, y in places]
+    keys = [key_at(GRID, x, y) for x, y in places]
     assert areas.of_tiles(GRID, keys) == ["West", "East", None, None]
     assert areas.of_tiles(GRID, []) == []
 
@@ -33,7 +33,7 @@ def test_the_centre_decides(tmp_path: Path) -> None:
 def test_where_areas_overlap_the_first_has_it(tmp_path: Path) -> None:
     two = {"First": (-99, 46, -98, 48), "Second": (-99, 46, -98, 48)}
     areas = Areas(write_areas(tmp_path / "areas.geojson", two), "NAME")
-    assert areas.of_tiles(GRID, [GRID.key_at(LEFT + 5000, TOP)]) == ["First"]
+    assert areas.of_tiles(GRID, [key_at(GRID, LEFT + 5000, TOP)]) == ["First"]
 
 
 def test_behind_a_url(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_behind_a_url(tmp_path: Path) -> None:
     files.write_anywhere("memory://areas/areas.geojson", path.read_bytes())
     try:
         areas = Areas("memory://areas/areas.geojson", "NAME")
-        assert areas.of_tiles(GRID, [GRID.key_at(LEFT + 5000, TOP)]) == ["East"]
+        assert areas.of_tiles(GRID, [key_at(GRID, LEFT + 5000, TOP)]) == ["East"]
     finally:
         files.remove("memory://areas")
 

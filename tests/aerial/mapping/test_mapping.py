@@ -23,7 +23,7 @@ from foveate.aerial.mapping.writing import write_map
 from foveate.errors import SettingsError, SourceError
 from foveate.evaluation import evaluate
 from support.maps import GRID, LABELS, LEFT, TOP, blurred, named, outline, patches, placed_of
-from support.rasters import write_raster
+from support.rasters import key_at, write_raster
 
 
 def some_map(
@@ -290,7 +290,7 @@ def test_the_land_of_a_state(shared_data: Path) -> None:
         [(bounds.top + bounds.bottom) / 2],
     )
     grid = type(GRID)("EPSG:26919", 224, 1)
-    start = grid.key_at(middle[0][0], middle[1][0])
+    start = key_at(grid, middle[0][0], middle[1][0])
     labels = tuple(legend.names)
     placed = placed_of(np.full((20, 20), labels.index("Forest")), labels=labels, grid=grid)
     moved = type(placed)(

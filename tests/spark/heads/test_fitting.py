@@ -34,11 +34,10 @@ from foveate.spark.heads.fitting import (
     SparkFit,
     fit_on_spark,
     regularisation,
-    spark_predictions,
 )
 from foveate.spark.heads.svm import Scaling, sum_rows
 from foveate.spark.heads.trees import parse_tree
-from foveate.spark.heads.vectors import mirror, ready_rows
+from foveate.spark.heads.vectors import as_vectors, mirror, ready_rows
 from support.exported_heads import run
 from support.point_clusters import clusters
 
@@ -47,6 +46,29 @@ if TYPE_CHECKING:
 
 ROWS = 200
 DIMENSION = 16
+
+
+def spark_predictions(fit: SparkFit, data: DataFrame) -> DataFrame:
+    """What Spark's own model says about each row.
+
+    Args:
+        fit: from `fit_on_spark`.
+        data: columns as there.
+
+    Returns:
+        Columns `row`, `predicted` (int, position of the label) and `scores` (array of double): the
+        scores of a linear head, the mean shares of a forest's trees.
+    """
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql.functions import col
+
+    scores = "probability" if fit.head.kind == "forest" else "rawPrediction"
+    answers: DataFrame = fit.model.transform(as_vectors(data, mirrored=fit.head.kind == "logistic"))
+    return answers.select(
+        "row",
+        col("prediction").cast("int").alias("predicted"),
+        vector_to_array(col(scores)).alias("scores"),
+    )
 
 
 @given(st.integers(1, 50), st.integers(0, 2**32 - 1))

@@ -132,29 +132,6 @@ def fit_on_spark(
         return fit(data, tuple(labels), sample, settings)
 
 
-def spark_predictions(fit: SparkFit, data: DataFrame) -> DataFrame:
-    """What Spark's own model says about each row.
-
-    Args:
-        fit: from `fit_on_spark`.
-        data: columns as there.
-
-    Returns:
-        Columns `row`, `predicted` (int, position of the label) and `scores` (array of double): the
-        scores of a linear head, the mean shares of a forest's trees.
-    """
-    from pyspark.ml.functions import vector_to_array
-    from pyspark.sql.functions import col
-
-    scores = "probability" if fit.head.kind == "forest" else "rawPrediction"
-    said: DataFrame = fit.model.transform(as_vectors(data, mirrored=fit.head.kind == "logistic"))
-    return said.select(
-        "row",
-        col("prediction").cast("int").alias("predicted"),
-        vector_to_array(col(scores)).alias("scores"),
-    )
-
-
 def regularisation(c: float, total_weight: float) -> float:
     """Spark's regParam that means C.
 
