@@ -98,11 +98,11 @@ class Loader:
                     waiting = time.perf_counter()
                     ahead.result()
                     self._waiting += time.perf_counter() - waiting
-                found = ahead.result()
+                batch = ahead.result()
                 step += 1
                 ahead = pool.submit(self.load, step) if step < last else None
-                self._images += found.whole
-                yield found
+                self._images += batch.whole
+                yield batch
                 if step % self.steps == 0:
                     self._start()  # whoever counts has asked by now
 

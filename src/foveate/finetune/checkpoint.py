@@ -75,7 +75,7 @@ class Checkpoint:
             optimiser: with its moments.
             state: everything else.
         """
-        found = {
+        contents = {
             "format": FORMAT,
             "key": self.key,
             "learned": [parameter.detach() for parameter in learned],
@@ -84,7 +84,7 @@ class Checkpoint:
         }
         with atomic_write(self.path, durable=False) as file:
             digesting = _Digesting(file)
-            torch.save(found, digesting)
+            torch.save(contents, digesting)
             file.write(_SEAL + digesting.digest())
 
     def load(
@@ -108,15 +108,15 @@ class Checkpoint:
                 if not _is_whole(file):
                     return False
                 file.seek(0)
-                found = torch.load(file, map_location="cpu", weights_only=True)
-            if (found["format"], found["key"]) != (FORMAT, self.key):
+                contents = torch.load(file, map_location="cpu", weights_only=True)
+            if (contents["format"], contents["key"]) != (FORMAT, self.key):
                 return False
-            values, left = found["learned"], TrainingState(**found["state"])
+            values, left = contents["learned"], TrainingState(**contents["state"])
             if not all(_fit(each, learned) for each in (values, left.average, left.best or values)):
                 return False
             for name in ("average", "best"):
                 setattr(left, name, [value.to(learned[0].device) for value in getattr(left, name)])
-            optimiser.load_state_dict(found["optimiser"])
+            optimiser.load_state_dict(contents["optimiser"])
         except Exception as error:
             if out_of_memory(error):
                 raise  # of a checkpoint that may be sound

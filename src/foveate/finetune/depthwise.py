@@ -43,7 +43,7 @@ class _Depthwise(torch.autograd.Function):
             to_x = functional.conv2d(spread, turned, padding=side - 1 - padding, groups=len(weight))
         if ctx.needs_input_grad[1]:
             dtype = x.dtype if side <= 3 else torch.float32
-            _, found, _ = torch.ops.aten.convolution_backward(
+            _, of_weight, _ = torch.ops.aten.convolution_backward(
                 gradient.to(dtype),
                 x.to(dtype),
                 weight.to(dtype),
@@ -56,7 +56,7 @@ class _Depthwise(torch.autograd.Function):
                 len(weight),
                 (False, True, False),
             )
-            to_weight = found.to(weight.dtype)
+            to_weight = of_weight.to(weight.dtype)
         if ctx.needs_input_grad[2]:
             to_bias = gradient.sum((0, 2, 3), dtype=torch.float32).to(gradient.dtype)
         return to_x, to_weight, to_bias, None, None
@@ -74,8 +74,8 @@ def depthwise(
         stride: in both directions.
         padding: zeros on every side.
     """
-    found: Tensor = _Depthwise.apply(x, weight, bias, stride, padding)
-    return found
+    convolved: Tensor = _Depthwise.apply(x, weight, bias, stride, padding)
+    return convolved
 
 
 def _spread(gradient: Tensor, stride: int, size: list[int]) -> Tensor:

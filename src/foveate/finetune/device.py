@@ -107,10 +107,10 @@ def open_device(wanted: str, precision: str, workers: int = 0) -> Iterator[Devic
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device has not enough memory."""
-    said = str(error).lower()
+    message = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError)
-        and any(words in said for words in ("out of memory", "allocate memory", "alloc_failed"))
+        and any(words in message for words in ("out of memory", "allocate memory", "alloc_failed"))
     )
 
 

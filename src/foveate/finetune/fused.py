@@ -37,7 +37,7 @@ def fused(network: nn.Module, example: Tensor) -> Iterator[None]:
         example: an input that it takes.
     """
     with torch.no_grad(), _exact():
-        wanted = network(example)
+        expected = network(example)
     pairs = _pairs(network, example)
     changed: list[nn.Module] = []
     try:
@@ -45,9 +45,9 @@ def fused(network: nn.Module, example: Tensor) -> Iterator[None]:
             _replace(convolution, partial(_convolve, convolution, norm), changed)
             _replace(norm, partial(_activate, norm), changed)
         with torch.no_grad(), _exact():
-            found = network(example)
-        if (found - wanted).norm() > _CLOSE * wanted.norm():  # a network of a kind we do not know
-            _restore(changed)
+            output = network(example)
+        if (output - expected).norm() > _CLOSE * expected.norm():
+            _restore(changed)  # a network of a kind we do not know
         yield
     finally:
         _restore(changed)
@@ -55,10 +55,10 @@ def fused(network: nn.Module, example: Tensor) -> Iterator[None]:
 
 def _exact() -> AbstractContextManager[None]:
     """Within, GPUs convolve in float32: what they round otherwise is more than is looked for."""
-    found: AbstractContextManager[None] = torch.backends.cudnn.flags(
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=torch.backends.cudnn.enabled, allow_tf32=False
     )
-    return found
+    return flags
 
 
 def freeze_norms(network: nn.Module) -> None:

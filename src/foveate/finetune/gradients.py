@@ -92,12 +92,12 @@ class Gradients:
         return mix(images, others, self._there(batch.share[part]))
 
     def _render(self, inputs: Tensor, views: Views | None, part: slice) -> Tensor:
-        found = self._there(inputs[part])
-        if found.ndim == 2:
-            return found
+        images = self._there(inputs[part])
+        if images.ndim == 2:
+            return images
         if views is None:
-            return render(found, None, self.settings.resolution)
-        return render(found, views[part], self._side)
+            return render(images, None, self.settings.resolution)
+        return render(images, views[part], self._side)
 
     def _there(self, values: Tensor) -> Tensor:
         return values.to(self.device.torch, non_blocking=True)

@@ -171,16 +171,16 @@ def _end_epoch(task: Task, state: TrainingState, loader: Loader, loss: float) ->
     """Judge the averaged weights, and remember them if they are the best so far."""
     images_per_second, waited = loader.rate()
     with swapped(task.learner.learned, state.average):
-        found = validate(task)
+        validated = validate(task)
     epoch = Epoch(
         loss=loss,
-        train_error=found.train_error,
-        validation_error=found.validation_error,
-        validation_loss=found.validation_loss,
+        train_error=validated.train_error,
+        validation_error=validated.validation_error,
+        validation_loss=validated.validation_loss,
         images_per_second=images_per_second,
         waited=waited,
     )
-    if not math.isfinite(loss) or not math.isfinite(found.validation_loss or 0):
+    if not math.isfinite(loss) or not math.isfinite(validated.validation_loss or 0):
         rate = task.settings.learning_rate or LEARNING_RATES[task.settings.schedule]
         raise SettingsError(
             f"The training broke off in epoch {len(state.epochs) + 1}: its loss is not a number "
@@ -188,9 +188,9 @@ def _end_epoch(task: Task, state: TrainingState, loader: Loader, loss: float) ->
         )
     state.epochs.append(asdict(epoch))
     losses = [each["validation_loss"] for each in state.epochs]
-    if found.validation_loss is None or found.validation_loss <= min(losses):
+    if validated.validation_loss is None or validated.validation_loss <= min(losses):
         state.best = [value.clone() for value in state.average]
-        state.best_epoch, state.scores = len(state.epochs) - 1, found.validation_scores
+        state.best_epoch, state.scores = len(state.epochs) - 1, validated.validation_scores
 
 
 def _good_enough(task: Task, state: TrainingState) -> bool:
@@ -215,9 +215,9 @@ def _check_together(state: TrainingState, device: Device) -> None:
 
 
 def _as_array(task: Task, state: TrainingState) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = (
+    scores: NDArray[np.float32] = (
         np.zeros((0, len(task.samples.labels)), np.float32)
         if state.scores is None
         else state.scores.numpy()
     )
-    return found
+    return scores

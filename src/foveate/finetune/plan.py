@@ -227,5 +227,5 @@ def _draw_rectangles(rng: np.random.Generator, n: int, share: float) -> NDArray[
     area, ratio = rng.uniform(0.02, 0.2, n), np.exp(rng.uniform(-0.7, 0.7, n))
     width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-    found = np.stack([left, top, left + width, top + height], axis=1)
-    return np.where(rng.uniform(0, 1, n)[:, None] < share, found, 0).astype(np.float32)
+    corners = np.stack([left, top, left + width, top + height], axis=1)
+    return np.where(rng.uniform(0, 1, n)[:, None] < share, corners, 0).astype(np.float32)

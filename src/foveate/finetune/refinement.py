@@ -237,7 +237,7 @@ def _head(refined: Refined, samples: Samples) -> Head:
 
 def _notes(settings: Settings) -> tuple[str, ...]:
     """What of the settings came to nothing, and what their reader should know."""
-    found = []
+    notes = []
     unused = [
         f"{name} = {value}"
         for name, value, at_rest in (
@@ -247,17 +247,17 @@ def _notes(settings: Settings) -> tuple[str, ...]:
         if value not in at_rest
     ]
     if settings.depth == "last_only" and unused:
-        found.append(
+        notes.append(
             f"With depth = last_only images are seen once and only their features learned from: "
             f"{' and '.join(unused)} had no effect. Use --depth head or all."
         )
     if settings.validation_share == 0:
         spoilt = " and the probabilities are not calibrated" * (settings.classifier == "dnn")
-        found.append(
+        notes.append(
             f"With validation_share = 0 no image said when to stop, so the last epoch was taken"
             f"{spoilt}."
         )
-    return tuple(found)
+    return tuple(notes)
 
 
 def _first_layer(
@@ -269,9 +269,9 @@ def _first_layer(
     a layer that is not (Kumar et al., "Fine-tuning can distort pretrained features and underperform
     out-of-distribution", ICLR 2022).
     """
-    found = LogisticRegression(START_C).fit(unit_rows(features), codes)
+    fitted = LogisticRegression(START_C).fit(unit_rows(features), codes)
     length = float(np.linalg.norm(features, axis=1).mean())
-    return found.coef_ / np.float32(length), found.intercept_
+    return fitted.coef_ / np.float32(length), fitted.intercept_
 
 
 def _tell(progress: Progress, done: int, total: int, loss: float, error: float | None) -> None:

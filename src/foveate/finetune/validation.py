@@ -98,7 +98,7 @@ def copy_values(values: Sequence[Tensor], into: Sequence[Tensor]) -> None:
 def _scores(task: Task, pixels: Pixels, rows: NDArray[np.intp]) -> Tensor:
     """Scores (n, K) float32, on the CPU, of n images as the finished classifier sees them."""
     learner, device = task.learner, task.device
-    found = [torch.zeros(0, learner.last.out_features)]
+    scores = [torch.zeros(0, learner.last.out_features)]
     learner.eval()
     at_once, start = _AT_ONCE, 0
     while start < len(rows):
@@ -106,11 +106,11 @@ def _scores(task: Task, pixels: Pixels, rows: NDArray[np.intp]) -> Tensor:
             part = torch.from_numpy(pixels[rows[start : start + at_once]]).to(device.torch)
             shown = part if part.ndim == 2 else render(part, None, task.settings.resolution)
             with torch.no_grad(), device.autocast():
-                found.append(learner(shown).float().cpu())
+                scores.append(learner(shown).float().cpu())
             start += at_once
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
             at_once = halved(at_once)
     freeze_norms(learner)
-    return torch.cat(found)
+    return torch.cat(scores)

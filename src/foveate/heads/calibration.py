@@ -52,5 +52,7 @@ def fit_temperature(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> flo
         mean: float = (np.log(total).sum(dtype=np.float64) - slope * wanted) / n
         return mean
 
-    found = minimize_scalar(loss, bounds=np.log(_BOUNDS), method="bounded", options={"xatol": 1e-4})
-    return math.exp(found.x)
+    minimum = minimize_scalar(
+        loss, bounds=np.log(_BOUNDS), method="bounded", options={"xatol": 1e-4}
+    )
+    return math.exp(minimum.x)

@@ -145,27 +145,27 @@ def fit_head(
     repeats = _REPEATS if len(codes) < _SMALL else 1
     part = rows_to_search(codes, group, folds, seed)
     dealt, held = _deal(codes, group, part, held_out, folds=folds, repeats=repeats, seed=seed)
-    found = right = None
+    chosen = right = None
     if dealt is not None:
         searched = Rows(codes[part], len(names), row_weights[part], dealt)
         loss = _LINEAR[kind].loss
-        found = search_c(Basis.of(unit[part]), searched, loss=loss, c_grid=c_grid, held=held)
+        chosen = search_c(Basis.of(unit[part]), searched, loss=loss, c_grid=c_grid, held=held)
         unseen = slice(None) if held is None else np.isin(dealt[0], held)
-        temperature = fit_temperature(found.scores[unseen], codes[part][unseen])
-        right = _spread(found.right[unseen], part[unseen], len(codes))
+        temperature = fit_temperature(chosen.scores[unseen], codes[part][unseen])
+        right = _spread(chosen.right[unseen], part[unseen], len(codes))
     basis = Basis.of(unit)
     del unit  # the basis holds a copy; on 30,000 images each is 150 MB
     whole = Rows.in_one_fold(codes, len(names), row_weights)
-    c = found.c if found else min(c_grid, key=lambda c: abs(math.log(c / DEFAULT_C[kind])))
+    c = chosen.c if chosen else min(c_grid, key=lambda c: abs(math.log(c / DEFAULT_C[kind])))
     estimator = _LINEAR[kind](c, class_weight=weight)
     return Head(
         kind=kind,
         labels=names,
         c=c,
         estimator=estimator.fit_rows(basis, whole, np.arange(len(names))),
-        temperature=temperature if found else DEFAULT_TEMPERATURE[kind],
-        search=found.points if found else (),
-        held_out_accuracy=max(point.accuracy for point in found.points) if found else None,
+        temperature=temperature if chosen else DEFAULT_TEMPERATURE[kind],
+        search=chosen.points if chosen else (),
+        held_out_accuracy=max(point.accuracy for point in chosen.points) if chosen else None,
         held_out_right=right,
     )
 
@@ -265,18 +265,18 @@ def encode(
         TooFewImages: there are fewer than two labels.
         SettingsError: the order does not name each label once.
     """
-    found, codes = np.unique(np.asarray(labels, np.str_), return_inverse=True)
-    if len(found) < 2:
-        seen = f"all {len(codes)} images are ‘{found[0]}’" if len(found) else "there are no images"
+    names, codes = np.unique(np.asarray(labels, np.str_), return_inverse=True)
+    if len(names) < 2:
+        seen = f"all {len(codes)} images are ‘{names[0]}’" if len(names) else "there are no images"
         raise TooFewImages(f"A classifier tells labels apart, but {seen}. Add a second label.")
     if label_order is None:
-        return tuple(found.tolist()), codes
-    if sorted(label_order) != found.tolist():
+        return tuple(names.tolist()), codes
+    if sorted(label_order) != names.tolist():
         raise SettingsError(
             f"the label order names {', '.join(label_order)}, "
-            f"but the images are labelled {', '.join(found)}; name each of these once"
+            f"but the images are labelled {', '.join(names)}; name each of these once"
         )
-    column = np.array([label_order.index(label) for label in found])
+    column = np.array([label_order.index(label) for label in names])
     return tuple(label_order), column[codes]
 
 

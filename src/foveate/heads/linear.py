@@ -80,15 +80,15 @@ class _LinearHead(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = basis.axes.shape[1] - 1
         loss: Loss = self.loss.of(rows, NOTHING_HELD).with_c(self.C)
         start = np.zeros((*loss.shape[:2], basis.size), np.float32)
-        found = minimise(basis, loss, start, tol=self.tol, max_iter=self.max_iter)
-        if not found.converged:
+        minimum = minimise(basis, loss, start, tol=self.tol, max_iter=self.max_iter)
+        if not minimum.converged:
             warnings.warn(
                 f"not within {self.tol:g} of the minimum after {self.max_iter} steps",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self.coef_, self.intercept_ = basis.to_features(found.weights.reshape(-1, basis.size))
-        self.n_iter_ = found.iterations
+        self.coef_, self.intercept_ = basis.to_features(minimum.weights.reshape(-1, basis.size))
+        self.n_iter_ = minimum.iterations
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:

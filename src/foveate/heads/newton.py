@@ -64,11 +64,11 @@ def minimise(basis: Basis, loss: Loss, start: Floats, *, tol: float, max_iter: i
     problems, columns, n = loss.shape
     at_once = max(1, _BLOCK // (columns * n))
     parts = [slice(first, first + at_once) for first in range(0, problems, at_once)]
-    found = [_minimise(basis, loss.only(part), start[part], tol, max_iter) for part in parts]
+    minima = [_minimise(basis, loss.only(part), start[part], tol, max_iter) for part in parts]
     return Minimum(
-        weights=np.concatenate([part.weights for part in found]),
-        iterations=max(part.iterations for part in found),
-        converged=all(part.converged for part in found),
+        weights=np.concatenate([part.weights for part in minima]),
+        iterations=max(part.iterations for part in minima),
+        converged=all(part.converged for part in minima),
     )
 
 

@@ -78,10 +78,10 @@ def search_c(
     weights = np.zeros((*problems.shape[:2], basis.size), np.float32)
     points: list[SearchPoint] = []
     for c in sorted(c_grid):
-        found = minimise(
+        minimum = minimise(
             basis, problems.with_c(c), weights, tol=_TOLERANCE[loss], max_iter=_MAX_STEPS
         )
-        weights = found.weights
+        weights = minimum.weights
         scores = _held_out_scores(basis, rows, folds, weights.reshape(len(folds), -1, basis.size))
         right = scores.argmax(2) == rows.codes
         points.append(_point(c, right, rows, folds))

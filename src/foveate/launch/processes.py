@@ -88,9 +88,9 @@ def threads_of_each(count: int, settings: Settings) -> int:
     PyTorch's own choice under torchrun is a single one. What the user says counts more: --workers,
     then OMP_NUM_THREADS.
     """
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if not settings.workers and said.isdigit() and int(said):
-        return int(said)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if not settings.workers and wanted.isdigit() and int(wanted):
+        return int(wanted)
     return share_of_threads(settings.workers, count)
 
 

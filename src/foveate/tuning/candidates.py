@@ -123,11 +123,13 @@ class Space:
         backbone = find_backbone(own.backbone).card.name
         # Where what `train` takes by default is not to be tried, what comes closest begins.
         first = max(
-            sorted(costs, key=lambda one: (costs[one], one)),
-            key=lambda one: (one[0] == backbone, one[1] == own.resolution),
+            sorted(costs, key=lambda extractor: (costs[extractor], extractor)),
+            key=lambda extractor: (extractor[0] == backbone, extractor[1] == own.resolution),
         )
         heads = sorted(self.classifiers, key=lambda kind: (kind != own.head, HEADS.index(kind)))
-        ordered = sorted(costs, key=lambda one: (one != first, costs[one], one))
+        ordered = sorted(
+            costs, key=lambda extractor: (extractor != first, costs[extractor], extractor)
+        )
         return tuple(Candidate(*extractor, kind) for extractor in ordered for kind in heads)
 
     def _resolutions(self, backbone: Backbone, detail: float = float("inf")) -> tuple[int, ...]:

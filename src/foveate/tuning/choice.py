@@ -61,18 +61,18 @@ def choose(tried: Sequence[Tried]) -> Tried | None:
     complete = finished(tried)
     if not complete:
         return None
-    best = max(complete, key=lambda one: one.accuracy.value)
-    return next(one for one in simplest_first(complete) if not _worse(one, best))
+    best = max(complete, key=lambda trial: trial.accuracy.value)
+    return next(trial for trial in simplest_first(complete) if not _worse(trial, best))
 
 
 def finished(tried: Sequence[Tried]) -> list[Tried]:
     """Those that were judged on all images, in the same order."""
-    return [one for one in tried if one.state == "complete" and one.accuracy.known]
+    return [trial for trial in tried if trial.state == "complete" and trial.accuracy.known]
 
 
 def simplest_first(tried: Sequence[Tried]) -> list[Tried]:
     """The default, then the faster before the slower, then in the order they were tried."""
-    return [*tried[:1], *sorted(tried[1:], key=lambda one: -one.images_per_second)]
+    return [*tried[:1], *sorted(tried[1:], key=lambda trial: -trial.images_per_second)]
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -83,26 +83,33 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
     """
     return [
         not any(
-            other[0] >= one[0] and other[1] >= one[1] and tuple(other) != tuple(one)
+            other[0] >= point[0] and other[1] >= point[1] and tuple(other) != tuple(point)
             for other in points
         )
-        for one in points
+        for point in points
     ]
 
 
 def table_rows(tried: Sequence[Tried], chosen: Tried) -> list[Row]:
     """Those judged on all images first, the most accurate first; then the others likewise."""
     complete = finished(tried)
-    front = pareto_front([(one.images_per_second, one.accuracy.value) for one in complete])
-    best = {one.candidate for one, is_best in zip(complete, front, strict=True) if is_best}
+    front = pareto_front([(trial.images_per_second, trial.accuracy.value) for trial in complete])
+    best = {trial.candidate for trial, is_best in zip(complete, front, strict=True) if is_best}
     ordered = sorted(
-        (one for one in tried if one.accuracy.known),
-        key=lambda one: (-one.share, -one.accuracy.value, -one.images_per_second),
+        (trial for trial in tried if trial.accuracy.known),
+        key=lambda trial: (
+            -trial.share,
+            -trial.accuracy.value,
+            -trial.images_per_second,
+        ),
     )
-    return [Row(one, one.candidate == chosen.candidate, one.candidate in best) for one in ordered]
+    return [
+        Row(trial, trial.candidate == chosen.candidate, trial.candidate in best)
+        for trial in ordered
+    ]
 
 
-def _worse(one: Tried, best: Tried) -> bool:
+def _worse(trial: Tried, best: Tried) -> bool:
     """Whether a candidate is worse than the best by more than the noise."""
-    found = difference(best.cross_validation, one.cross_validation)
-    return found.value > NOISE * found.standard_error
+    lead = difference(best.cross_validation, trial.cross_validation)
+    return lead.value > NOISE * lead.standard_error

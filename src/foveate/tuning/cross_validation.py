@@ -51,8 +51,10 @@ class CrossValidation:
             return unknown("Wilson")
         distinct = len(np.unique(self.groups[known]))
         value = float(self.right[known].mean(dtype=np.float64))
-        found = wilson(round(value * distinct), distinct)
-        return Estimate(value, min(found.low, value), max(found.high, value), distinct, "Wilson")
+        interval = wilson(round(value * distinct), distinct)
+        return Estimate(
+            value, min(interval.low, value), max(interval.high, value), distinct, "Wilson"
+        )
 
 
 @dataclass(frozen=True, slots=True)

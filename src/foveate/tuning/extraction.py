@@ -43,8 +43,10 @@ class Extraction:
     def __init__(
         self, data: TrainingSet, backbone: str, resolution: int, settings: Settings
     ) -> None:
-        found = find_backbone(backbone, resolution=resolution)
-        extractor = Extractor(found.onnx_bytes(), found.card, Resize(resolution, settings.resize))
+        pretrained = find_backbone(backbone, resolution=resolution)
+        extractor = Extractor(
+            pretrained.onnx_bytes(), pretrained.card, Resize(resolution, settings.resize)
+        )
         self._data = data
         self._settings = settings
         self._featurizer = open_featurizer(extractor, data.workspace, settings)
@@ -83,12 +85,12 @@ class Extraction:
         count = min(n, max(MEASURED, 2 * threads * network.batch))
         rows = [self._data.rows[i * n // count] for i in range(count)]
         passes: list[Rate] = []
-        while len(passes) < PASSES and sum(one.seconds for one in passes) < SECONDS:
+        while len(passes) < PASSES and sum(rate.seconds for rate in passes) < SECONDS:
             with TemporaryDirectory() as scratch:
                 cache = FeatureCache(Path(scratch), self._featurizer.cache.dimension)
                 empty = Featurizer(network, resize, cache)
                 passes.append(self._featurize(rows, empty, FactStore(None), progress))
-        return median(one.images / one.seconds for one in passes)
+        return median(rate.images / rate.seconds for rate in passes)
 
     def _featurize(
         self,

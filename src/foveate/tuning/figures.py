@@ -100,29 +100,31 @@ def trade_off_figure(rows: Sequence[Row]) -> str:
     return f'<div class="scroll">{drawn}</div><ol class="legend numbered">{legend}</ol>'
 
 
-def curve_figure(found: Continuation) -> str:
+def curve_figure(curve: Continuation) -> str:
     """Accuracy against training images: as measured, and by the power law with its interval."""
-    estimates = [*found.measured.values(), *found.expected.values()]
-    ends = [end for one in estimates for end in (one.low, one.high)]
-    ends += found.band[:, 1:].ravel().tolist()
-    axes = _Axes((found.band[0, 0] / 1.2, found.band[-1, 0] * 1.2), _ticks(ends))
+    estimates = [*curve.measured.values(), *curve.expected.values()]
+    ends = [end for accuracy in estimates for end in (accuracy.low, accuracy.high)]
+    ends += curve.band[:, 1:].ravel().tolist()
+    axes = _Axes((curve.band[0, 0] / 1.2, curve.band[-1, 0] * 1.2), _ticks(ends))
     parts = axes.drawn("training images", "accuracy on held-out images")
-    around = [axes.at(x, high) for x, _, _, high in found.band]
-    around += [axes.at(x, low) for x, _, low, _ in found.band[::-1]]
+    around = [axes.at(x, high) for x, _, _, high in curve.band]
+    around += [axes.at(x, low) for x, _, low, _ in curve.band[::-1]]
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in around)
     parts.append(f'<polygon points="{corners}" class="band"/>')
-    law = [axes.at(x, accuracy) for x, accuracy, _, _ in found.band]
+    law = [axes.at(x, accuracy) for x, accuracy, _, _ in curve.band]
     parts.append(polyline(law, "trend", "a power law fitted to the measured accuracies"))
-    for size, one in found.measured.items():
-        shown = [axes.interval(size, one), dot(*axes.at(size, one.value), 4.5, "point")]
-        parts.append(group(shown, f"{size:,.0f} images: {_told(one)}, measured"))
-    for n, one in found.expected.items():
-        x, y = axes.at(n, one.value)
-        factor = n // min(found.expected)
+    for size, accuracy in curve.measured.items():
+        shown = [axes.interval(size, accuracy), dot(*axes.at(size, accuracy.value), 4.5, "point")]
+        parts.append(group(shown, f"{size:,.0f} images: {_told(accuracy)}, measured"))
+    for n, accuracy in curve.expected.items():
+        x, y = axes.at(n, accuracy.value)
+        factor = n // min(curve.expected)
         name = f"{n:,}: all there are" if factor == 1 else f"{n:,}: {factor} times as many"
         parts.append(line(x, _TOP, x, _TOP + _HEIGHT, "diagonal"))
         parts.append(text(x - 5, _TOP + _HEIGHT - 8, name, "tick", size=11, turn=-90))
-        parts.append(group([dot(x, y, 5, "expected")], f"{n:,} images: {_told(one)}, expected"))
+        parts.append(
+            group([dot(x, y, 5, "expected")], f"{n:,} images: {_told(accuracy)}, expected")
+        )
     drawn = svg(_LEFT + _WIDTH + 24, _TOP + _HEIGHT + 44, "Learning curve", parts)
     return f'<div class="scroll">{drawn}</div>'
 
@@ -136,8 +138,8 @@ def _title(row: Row) -> str:
     return f"{row.tried.candidate}: {_told(_accuracy(row))}, {rate}"
 
 
-def _told(one: Estimate) -> str:
-    return f"{percent(one.value)} ({percent(one.low)} to {percent(one.high)})"
+def _told(accuracy: Estimate) -> str:
+    return f"{percent(accuracy.value)} ({percent(accuracy.low)} to {percent(accuracy.high)})"
 
 
 def _ticks(accuracies: Sequence[float]) -> list[float]:

@@ -86,17 +86,19 @@ def expected_gains(
         continuation: of its learning curve.
     """
     others = [
-        one for one in finished(tried) if one.candidate.extractor != chosen.candidate.extractor
+        trial
+        for trial in finished(tried)
+        if trial.candidate.extractor != chosen.candidate.extractor
     ]
     images = continuation.gain if continuation is not None else None
     if not others:
         return Gains(images, None, None)
-    other = max(others, key=lambda one: one.accuracy.value)
-    found = difference(other.cross_validation, chosen.cross_validation)
+    other = max(others, key=lambda trial: trial.accuracy.value)
+    lead = difference(other.cross_validation, chosen.cross_validation)
     n = chosen.accuracy.n
-    return Gains(images, other, Estimate(found.value, *found.interval, n, "paired"))
+    return Gains(images, other, Estimate(lead.value, *lead.interval, n, "paired"))
 
 
 def _points(gain: Estimate) -> str:
-    value, low, high = (points(one, signed=True) for one in (gain.value, gain.low, gain.high))
+    value, low, high = (points(share, signed=True) for share in (gain.value, gain.low, gain.high))
     return f"{value} points ({low} to {high})"

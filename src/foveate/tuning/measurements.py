@@ -61,7 +61,7 @@ class Measurements:
         self._cache = cache
         self._budget = budget
         self._progress = progress
-        self._before = {one: i * len(data.rows) for i, one in enumerate(candidates)}
+        self._before = {candidate: i * len(data.rows) for i, candidate in enumerate(candidates)}
         self._rates: dict[tuple[str, int], float] = {}
         self._answered = False
         self._seconds: dict[Candidate, float] = {}  # an image, to fit the head

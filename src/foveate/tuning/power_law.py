@@ -151,8 +151,8 @@ def _interval(value: float, values: NDArray[np.float64], images: int) -> Estimat
 
 
 def _accuracy(value: float, values: NDArray[np.float64], images: int) -> Estimate:
-    found = _interval(value, values, images)
-    if found.low < found.high:
-        return found
+    interval = _interval(value, values, images)
+    if interval.low < interval.high:
+        return interval
     # Nothing was ever wrong, or everything: resampling sees no spread.
-    return widened(found, wilson(round(value * images), images), "Wilson")
+    return widened(interval, wilson(round(value * images), images), "Wilson")

@@ -62,8 +62,8 @@ class Tuning:
     @property
     def untried(self) -> tuple[Candidate, ...]:
         """Candidates that the minutes did not suffice for, or not to the end."""
-        done = {one.candidate for one in self.tried if one.state != "unfinished"}
-        return tuple(one for one in self.candidates if one not in done)
+        done = {trial.candidate for trial in self.tried if trial.state != "unfinished"}
+        return tuple(candidate for candidate in self.candidates if candidate not in done)
 
     def command(self, model: str | Path = "model.onnx") -> str:
         """The command line that trains the chosen setting.
@@ -93,7 +93,7 @@ class Tuning:
             "accuracy_ci95": [accuracy.low, accuracy.high],
             "class_average_accuracy": training.evaluation.class_average_accuracy.value,
             "candidates": [_row_json(row) for row in self.rows],
-            "untried": [str(one) for one in self.untried],
+            "untried": [str(candidate) for candidate in self.untried],
             "learning_curve": _curve_json(self.continuation),
             "outlook": self.gains.sentence,
             "verdict": self.gains.verdict,
@@ -156,15 +156,18 @@ def _row_json(row: Row) -> dict[str, object]:
     }
 
 
-def _curve_json(found: Continuation | None) -> dict[str, object] | None:
-    if found is None:
+def _curve_json(curve: Continuation | None) -> dict[str, object] | None:
+    if curve is None:
         return None
     return {
         "measured": [
-            {"images": round(size), **_estimate_json(one)} for size, one in found.measured.items()
+            {"images": round(size), **_estimate_json(accuracy)}
+            for size, accuracy in curve.measured.items()
         ],
-        "expected": [{"images": n, **_estimate_json(one)} for n, one in found.expected.items()],
-        "gain_from_twice_the_images": _estimate_json(found.gain),
+        "expected": [
+            {"images": n, **_estimate_json(accuracy)} for n, accuracy in curve.expected.items()
+        ],
+        "gain_from_twice_the_images": _estimate_json(curve.gain),
     }
 
 

@@ -74,11 +74,11 @@ def search(
         try:
             rate = measurements.images_per_second(candidate)
             for share in shares:
-                found = measurements.cross_validate(candidate, share)
-                tried = Tried(candidate, rate, share, found, "unfinished")
+                result = measurements.cross_validate(candidate, share)
+                tried = Tried(candidate, rate, share, result, "unfinished")
                 if share == 1:
                     tried = replace(tried, state="complete")
-                elif not _goes_on(found.accuracy.value, reached[share]):
+                elif not _goes_on(result.accuracy.value, reached[share]):
                     tried = replace(tried, state="dropped")
                     break
         except OutOfTime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -79,18 +79,18 @@ def read_training_set(
     data = prepare_data(listed, settings, None, Means(HERE, watch, progress))
     rows, workspace, n_test = tuple(data.trained), data.prepared.workspace, len(data.split.test)
     groups = np.array(data.groups, np.intp)
-    found = TrainingSet(listed, workspace, rows, groups, np.zeros(len(rows)), n_test)
-    _check_can_hold_out(found)
-    ranks = nested_ranks(found.codes, groups, least=settings.folds, seed=settings.seed)
-    return TrainingSet(listed, workspace, rows, groups, ranks, n_test)
+    unranked = TrainingSet(listed, workspace, rows, groups, np.zeros(len(rows)), n_test)
+    _check_can_hold_out(unranked)
+    ranks = nested_ranks(unranked.codes, groups, least=settings.folds, seed=settings.seed)
+    return replace(unranked, ranks=ranks)
 
 
-def _check_can_hold_out(found: TrainingSet) -> None:
+def _check_can_hold_out(data: TrainingSet) -> None:
     """Say so where a label has no image to hold out beside one to learn from."""
     # As the folds are dealt: a group of copies counts for the label of its first image.
-    _, first = np.unique(found.groups, return_index=True)
-    distinct = Counter(found.rows[index].entry.label for index in first)
-    for label in sorted({str(row.entry.label) for row in found.rows}):
+    _, first = np.unique(data.groups, return_index=True)
+    distinct = Counter(data.rows[index].entry.label for index in first)
+    for label in sorted({str(row.entry.label) for row in data.rows}):
         if distinct[label] < 2:
             raise TooFewImages(
                 f"‘{label}’ has only {distinct[label]} image{'s' * (distinct[label] != 1)} to "

@@ -117,10 +117,10 @@ def _search(
     """Every candidate that the minutes suffice for."""
     tried: list[Tried] = []
     try:
-        for one in search(candidates, shares_of(len(data.rows)), measurements):
-            tried.append(one)
+        for trial in search(candidates, shares_of(len(data.rows)), measurements):
+            tried.append(trial)
             if complete := finished(tried):
-                best = max(complete, key=lambda one: one.accuracy.value)
+                best = max(complete, key=lambda trial: trial.accuracy.value)
                 accuracy = 100 * best.accuracy.value
                 measurements.note = f"best so far {accuracy:.1f} %: {best.candidate}"
     except OutOfTime:
