@@ -22,10 +22,11 @@ test-slow: $(TORCH)/ready  ## the slow tests, and those that need PyTorch (sever
 	# Threads of several trainings that wait in loops would take the cores from each other.
 	OMP_WAIT_POLICY=PASSIVE $(TORCH)/bin/python -m pytest -m slow -n 2 --dist loadfile
 
-lint: $(VENV)/dev  ## style and types
+lint: $(VENV)/dev  ## style, types, and which room uses which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/dev  ## put the code into shape
 	$(BIN)/ruff format .

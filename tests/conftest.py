@@ -17,6 +17,8 @@ import foveate.runtime.openvino  # noqa: F401 - before any test imports a runtim
 settings.register_profile("foveate", deadline=None)
 settings.load_profile("foveate")
 
+pytest_plugins = ("support.spark_cluster",)  # one cluster for whoever asks for it
+
 LABELS = ("checks", "dots", "stripes")
 
 

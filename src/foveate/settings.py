@@ -10,11 +10,14 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from foveate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from foveate.image import Limits
 
 Depth = Literal["last_only", "head", "all"]
 Schedule = Literal["cosine", "step"]
@@ -184,6 +187,18 @@ class Settings(BaseModel):
         if self.classifier == "dnn" or self.classifier == "svm-dnn":
             return "svm"
         return self.classifier
+
+    @property
+    def limits(self) -> Limits:
+        """The largest image that they accept."""
+        from foveate.image import DEFAULT_LIMITS, Limits
+
+        return Limits(
+            max_bytes=self.max_megabytes * 2**20,
+            max_pixels=self.max_megapixels * 1_000_000,
+            # Who wants larger images gives them the memory: as much a pixel as by default.
+            max_memory=max(DEFAULT_LIMITS.max_memory, 20 * self.max_megapixels * 1_000_000),
+        )
 
     def as_text(self) -> dict[str, str]:
         """Every setting as text, by name."""

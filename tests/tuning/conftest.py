@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from foveate.backbones import find_backbone
+from foveate.progress import Stopwatch
 from foveate.settings import Settings
 from foveate.tuning import Tuning, tune
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.cross_validation import CrossValidation
 from foveate.tuning.search import Tried
 from foveate.tuning.training_set import TrainingSet, read_training_set
-from foveate.workflow.preparation import Stopwatch, labelled_source
+from foveate.workflow.preparation import labelled_source
 
 MakeTried = Callable[..., Tried]
 AddBackbone = Callable[..., None]

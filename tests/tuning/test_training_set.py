@@ -7,9 +7,10 @@ import pytest
 
 from conftest import draw_folder
 from foveate.errors import TooFewImages
+from foveate.progress import Stopwatch
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet, read_training_set
-from foveate.workflow.preparation import Stopwatch, labelled_source
+from foveate.workflow.preparation import labelled_source
 from foveate.workflow.training import train_classifier
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from conftest import draw_folder
 from foveate.catalog import read_catalog
+from foveate.progress import Stopwatch
 from foveate.settings import Settings
 from foveate.workflow.engine import HERE
-from foveate.workflow.preparation import Stopwatch, labelled_source
+from foveate.workflow.preparation import labelled_source
 from foveate.workflow.training_data import Means, prepare_data
 
 

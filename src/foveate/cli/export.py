@@ -153,12 +153,11 @@ def _some_pixels(
     from foveate.catalog import read_file, read_source
     from foveate.errors import ImageRefused
     from foveate.image import open_image
-    from foveate.workflow.preparation import limits_of
 
     found = []
     for entry in read_source(source).limited(COMPARED).entries:
         try:
-            image = open_image(read_file(entry.file, limits_of(settings)))
+            image = open_image(read_file(entry.file, settings.limits))
             found.append(image.pixels(classifier.resize))
         except ImageRefused:
             continue

@@ -13,10 +13,11 @@ from foveate.catalog import ImageRow, read_file
 from foveate.classifier import Classifier
 from foveate.errors import ImageRefused, ModelFileError, SourceError
 from foveate.image import Limits, Resize, open_image
+from foveate.progress import Progress
 from foveate.runtime import Network, open_network
 from foveate.runtime.quantisation import Quantised, quantise
 from foveate.settings import Settings
-from foveate.workflow.preparation import Prepared, Progress, limits_of
+from foveate.workflow.preparation import Prepared
 
 BATCH = 8
 
@@ -72,7 +73,7 @@ def quantise_on(
         ModelFileError: the backbone has nothing that could be quantised.
         SourceError: an image cannot be read any more.
     """
-    pixels = _Pixels(rows, classifier.resize, limits_of(settings), progress)
+    pixels = _Pixels(rows, classifier.resize, settings.limits, progress)
 
     def labels(backbone: bytes) -> NDArray[np.intp]:
         network = open_backbone(backbone, classifier, settings)

@@ -12,11 +12,12 @@ from foveate.evaluation import compare_paired
 from foveate.exporting.calibration import calibration_rows, open_backbone, quantise_on
 from foveate.exporting.measured import Int8Export, Measured
 from foveate.model_file import Quantisation, replace_backbone
+from foveate.progress import Progress, Stopwatch
 from foveate.runtime.exactness import is_quantised
 from foveate.runtime.quantisation import Quantised
 from foveate.runtime.rate import measure_rates
 from foveate.settings import Settings
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare_part
+from foveate.workflow.preparation import Extractor, Prepared, prepare_part
 from foveate.workflow.scoring import predict_rows, score_source, unseen
 
 CALIBRATION_IMAGES = 300

@@ -14,8 +14,8 @@ from foveate.catalog import ImageRow
 from foveate.finetune.plan import hold_out
 from foveate.finetune.samples import Pixels, Samples, decode_once
 from foveate.image import Resize
+from foveate.progress import Progress
 from foveate.settings import Settings
-from foveate.workflow.preparation import Progress, limits_of
 
 MOST_PIXELS = 16 * 10**9
 """Bytes of decoded images kept on disk, at most; of more, each is decoded anew."""
@@ -94,7 +94,7 @@ def gather(
             [row.facts.id for row in chosen],
             resize,
             folder=folder,
-            limits=limits_of(settings),
+            limits=settings.limits,
             most_bytes=MOST_PIXELS,
             workers=settings.workers,
             progress=None if progress is None else lambda n, of: progress("decode", n, of),

@@ -32,8 +32,8 @@ from foveate.finetune.samples import Samples
 from foveate.finetune.validation import judged_rows
 from foveate.heads import Head, LastLayer, LogisticRegression, head_of_last_layer, unit_rows
 from foveate.image import Resize
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import EPOCHS, Settings
-from foveate.workflow.preparation import Progress, Stopwatch
 
 START_C = 10.0
 """C of the logistic regression that the last layer starts from."""

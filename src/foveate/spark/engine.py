@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from foveate import files
 from foveate.catalog import Catalog, Entry, Facts, FactStore, ImageRow, Source, open_workspace
 from foveate.features import Rate
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
 from foveate.spark.cluster.session import open_session
 from foveate.spark.jobs.job import READERS, Finished, run_job
@@ -27,14 +28,7 @@ from foveate.spark.jobs.parts import FeatureParts, read_facts
 from foveate.spark.jobs.plan import read_plan
 from foveate.spark.jobs.worker import Job
 from foveate.targets import Target
-from foveate.workflow.preparation import (
-    Extractor,
-    Prepared,
-    Progress,
-    Stopwatch,
-    limits_of,
-    prepare_part,
-)
+from foveate.workflow.preparation import Extractor, Prepared, prepare_part
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -91,7 +85,7 @@ class SparkEngine:
             network=files.digest(extractor.onnx_bytes),
             dimension=extractor.card.dimension,
             resize=extractor.resize,
-            limits=limits_of(settings),
+            limits=settings.limits,
             precision=settings.precision,
             runtime=settings.runtime,
         )

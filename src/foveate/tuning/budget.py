@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from foveate.workflow.preparation import Progress
+from foveate.progress import Progress
 
 
 class OutOfTime(Exception):  # noqa: N818 - not an error: the search ends with what it has

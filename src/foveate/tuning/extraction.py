@@ -18,7 +18,7 @@ from foveate.image import Resize
 from foveate.runtime import usable_cores
 from foveate.settings import Settings
 from foveate.tuning.training_set import TrainingSet
-from foveate.workflow.preparation import Extractor, limits_of, open_featurizer
+from foveate.workflow.preparation import Extractor, open_featurizer
 
 MEASURED = 64
 """Images that speed is measured on, or two batches a thread where that is more."""
@@ -103,7 +103,7 @@ class Extraction:
             self._data.source.of(row.entry for row in rows),
             store,
             featurizer,
-            limits=limits_of(self._settings),
+            limits=self._settings.limits,
             workers=self._settings.workers or None,
             progress=progress,
         )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.progress import Progress
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget, OutOfTime
 from foveate.tuning.cache import ResultCache
@@ -21,7 +22,6 @@ from foveate.tuning.candidates import Candidate
 from foveate.tuning.fitting import fit_part
 from foveate.tuning.subsets import nested_ranks, part
 from foveate.tuning.training_set import TrainingSet
-from foveate.workflow.preparation import Progress
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the images that are not held out."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.progress import Progress
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget
 from foveate.tuning.cache import ResultCache
@@ -19,7 +20,6 @@ from foveate.tuning.extraction import Extraction
 from foveate.tuning.fitting import fit_part
 from foveate.tuning.subsets import part
 from foveate.tuning.training_set import TrainingSet
-from foveate.workflow.preparation import Progress
 
 # What comes in the end: to compute the features of the test images, with a margin; to load the
 # network and write the classifier, in seconds; to fit the head; and two folds of a learning curve.

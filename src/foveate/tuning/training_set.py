@@ -15,10 +15,10 @@ from foveate import __version__
 from foveate.catalog import ImageRow, Source, Workspace
 from foveate.errors import TooFewImages
 from foveate.files import digest
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
 from foveate.tuning.subsets import nested_ranks
 from foveate.workflow.engine import HERE
-from foveate.workflow.preparation import Progress, Stopwatch
 from foveate.workflow.training_data import Means, prepare_data
 
 # What a cross-validated accuracy depends on, beside the candidate and the images.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from foveate.errors import SettingsError
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
 from foveate.tuning.budget import Budget, OutOfTime
 from foveate.tuning.cache import ResultCache
@@ -22,7 +23,7 @@ from foveate.tuning.result import Tuning
 from foveate.tuning.search import Tried, search
 from foveate.tuning.subsets import shares_of
 from foveate.tuning.training_set import TrainingSet, read_training_set
-from foveate.workflow.preparation import Progress, Stopwatch, labelled_source
+from foveate.workflow.preparation import labelled_source
 from foveate.workflow.training import train_classifier
 
 MINUTES = 10.0

@@ -15,9 +15,10 @@ from foveate.catalog import (
     read_source,
     read_test_list,
 )
+from foveate.progress import Progress, Stopwatch, stoppable
 from foveate.settings import Settings
 from foveate.workflow.places import settings_of
-from foveate.workflow.preparation import Progress, Stopwatch, prepare, stoppable
+from foveate.workflow.preparation import prepare
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from foveate.catalog import ImageRow, Source
 from foveate.errors import SettingsError
 from foveate.files import use_storage_options
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare_part
+from foveate.workflow.preparation import Extractor, Prepared, prepare_part
 
 if TYPE_CHECKING:
     from foveate.heads import Head, HeadKind

@@ -8,9 +8,9 @@ from threading import Event
 
 from foveate.classifier import Classifier
 from foveate.predictions import write_predictions
+from foveate.progress import Progress, stoppable
 from foveate.settings import Settings
 from foveate.workflow.places import settings_of
-from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
 from foveate.workflow.results.evaluation import (
     ReportedEvaluation,

@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 from foveate.backbones import find_backbone
 from foveate.catalog import ImageRow, read_source
 from foveate.image import Resize
+from foveate.progress import Progress, Stopwatch, stoppable
 from foveate.settings import Settings
 from foveate.workflow.engine import choose_target
 from foveate.workflow.places import find_project, settings_of
-from foveate.workflow.preparation import (
-    Extractor,
-    Prepared,
-    Progress,
-    Stopwatch,
-    prepare,
-    stoppable,
-)
+from foveate.workflow.preparation import Extractor, Prepared, prepare
 from foveate.workflow.results.bulk import BulkResult, bulk_result
 
 

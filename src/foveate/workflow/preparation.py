@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +29,7 @@ from foveate.catalog import (
     split_by_image,
     split_by_subfolder,
 )
-from foveate.errors import SourceError, Stopped, TooFewImages
+from foveate.errors import SourceError, TooFewImages
 from foveate.features import (
     FeatureCache,
     Featurizer,
@@ -43,18 +39,10 @@ from foveate.features import (
     featurize,
     write_features,
 )
-from foveate.image import DEFAULT_LIMITS, Limits, Resize
+from foveate.image import Resize
+from foveate.progress import Progress, Stopwatch
 from foveate.runtime import open_network
 from foveate.settings import Settings
-
-
-class Progress(Protocol):
-    """Told the stage, how many images are done, of how many, and perhaps how well it goes."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show it."""
-        ...
-
 
 MIN_LABELS = 2
 MIN_IMAGES = 2
@@ -127,32 +115,6 @@ class Prepared:
         return self.cache
 
 
-@dataclass(frozen=True, slots=True)
-class Stopwatch:
-    """Wall time in seconds, by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The largest image that the settings accept."""
-    return Limits(
-        max_bytes=settings.max_megabytes * 2**20,
-        max_pixels=settings.max_megapixels * 1_000_000,
-        # Who wants larger images gives them the memory: as much a pixel as by default.
-        max_memory=max(DEFAULT_LIMITS.max_memory, 20 * settings.max_megapixels * 1_000_000),
-    )
-
-
 def labelled_source(source: str | Path, settings: Settings) -> Source:
     """A source to train on: at least two labels, none of them empty.
 
@@ -186,23 +148,6 @@ def labelled_source(source: str | Path, settings: Settings) -> Source:
     if settings.test_list:
         listed = read_test_list(settings.test_list, listed)
     return listed
-
-
-def stoppable(progress: Progress | None, stop: Event | None) -> Progress | None:
-    """A progress that ends the verb once `stop` is set, from whatever thread.
-
-    What is left behind is what Ctrl-C leaves: the same verb goes on from there.
-    """
-    if stop is None:
-        return progress
-
-    def tell(stage: str, done: int, total: int, note: str = "") -> None:
-        if stop.is_set():
-            raise Stopped
-        if progress is not None:
-            progress(stage, done, total, note)
-
-    return tell
 
 
 def prepare(
@@ -251,7 +196,7 @@ def prepare_part(
             source,
             store,
             featurizer,
-            limits=limits_of(settings),
+            limits=settings.limits,
             workers=settings.workers or None,
             progress=None if progress is None else lambda done, n: progress(stage, done, n),
         )

@@ -9,10 +9,10 @@ from threading import Event
 
 from foveate.classifier import Classifier
 from foveate.predictions import write_predictions
+from foveate.progress import Progress, stoppable
 from foveate.settings import Settings
 from foveate.workflow.engine import choose_target
 from foveate.workflow.places import find_project, settings_of
-from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
 from foveate.workflow.results.bulk import BulkResult, bulk_result, score_outcome
 from foveate.workflow.scoring import Scored, named_classifier, score_source

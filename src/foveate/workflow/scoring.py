@@ -14,8 +14,9 @@ from foveate.errors import SourceError
 from foveate.evaluation import Evaluation
 from foveate.evaluation import evaluate as evaluate_predictions
 from foveate.predictions import Predictions
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, prepare
+from foveate.workflow.preparation import Extractor, Prepared, prepare
 
 
 @dataclass(frozen=True, slots=True)

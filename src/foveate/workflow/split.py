@@ -11,10 +11,11 @@ from threading import Event
 
 from foveate.catalog import Catalog, Split
 from foveate.files import write_bytes
+from foveate.progress import Progress, Stopwatch, stoppable
 from foveate.settings import Settings
 from foveate.workflow.engine import HERE
 from foveate.workflow.places import settings_of
-from foveate.workflow.preparation import Progress, Stopwatch, labelled_source, stoppable
+from foveate.workflow.preparation import labelled_source
 from foveate.workflow.training_data import SIDES, Means, prepare_data
 
 

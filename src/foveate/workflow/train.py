@@ -11,10 +11,10 @@ from foveate.classifier import Classifier
 from foveate.evaluation import write_report
 from foveate.files import is_url, write_anywhere
 from foveate.launch.position import is_one_of_many
+from foveate.progress import Progress, stoppable
 from foveate.settings import Settings
 from foveate.workflow.engine import choose_target, open_engine
 from foveate.workflow.places import Destination, files_of, find_project, settings_of
-from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
 from foveate.workflow.results.evaluation import ReportedEvaluation
 from foveate.workflow.results.training import training_json, training_outcome, training_report

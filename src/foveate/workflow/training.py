@@ -19,9 +19,10 @@ from foveate.history import run_name
 from foveate.image import Resize
 from foveate.model_file import Summary, compose
 from foveate.predictions import Predictions
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
 from foveate.workflow.engine import HERE, Engine, fit_rows
-from foveate.workflow.preparation import Extractor, Prepared, Progress, Stopwatch, labelled_source
+from foveate.workflow.preparation import Extractor, Prepared, labelled_source
 from foveate.workflow.scoring import predict_rows
 from foveate.workflow.training_data import (
     Means,

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from foveate.backbones import Backbone
 from foveate.catalog import Duplicates, ImageRow, Source, Split, groups_of, split_by_image
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
 from foveate.workflow.engine import HERE, Engine
-from foveate.workflow.preparation import (
-    Extractor,
-    Prepared,
-    Progress,
-    Stopwatch,
-    prepare_part,
-    split_catalog,
-)
+from foveate.workflow.preparation import Extractor, Prepared, prepare_part, split_catalog
 
 if TYPE_CHECKING:
     from foveate.finetune.refinement import Refiner

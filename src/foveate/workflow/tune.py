@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+from foveate.progress import Progress, stoppable
 from foveate.settings import Settings
 from foveate.tuning import MINUTES, Tuning
 from foveate.tuning import tune as search
 from foveate.workflow.places import find_project, settings_of
-from foveate.workflow.preparation import Progress, stoppable
 from foveate.workflow.record import Remark, on_record
 from foveate.workflow.results.tuning import tuning_outcome
 

@@ -21,7 +21,7 @@ from foveate.aerial.legend import colours_of
 from foveate.evaluation.pages import page_environment
 
 if TYPE_CHECKING:
-    from foveate.workflow.preparation import Progress
+    from foveate.progress import Progress
 
 MOST_BYTES = 15_000_000
 """Of all pictures of candidates; then the page stays below 20 MB."""

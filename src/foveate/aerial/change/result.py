@@ -18,7 +18,7 @@ from foveate.aerial.index import geo_metadata, squares
 from foveate.evaluation.intervals import LEVEL
 
 if TYPE_CHECKING:
-    from foveate.workflow.preparation import Progress
+    from foveate.progress import Progress
 
 MOST_SHOWN = 400
 """Candidates of new development that the page shows, unless told otherwise."""

@@ -210,7 +210,7 @@ def _engine(
 ) -> AbstractContextManager[Engine]:
     if target is None:
         return threads(workers or usable_cores(), progress)
-    from foveate.spark.jobs.cutting import cluster
+    from foveate.aerial.cutting.cluster import cluster
 
     return cluster(target, progress)
 

@@ -17,13 +17,13 @@ from foveate.classifier import Classifier
 from foveate.errors import SettingsError
 from foveate.files import absolute, digest, remove, use_storage_options
 from foveate.image import Resize
+from foveate.progress import Progress, Stopwatch
 from foveate.settings import Settings
 from foveate.spark.cluster.session import open_session
 from foveate.spark.jobs.job import Finished, run_job
 from foveate.spark.jobs.merge import merge_parts
 from foveate.spark.jobs.worker import NAMED, Job, Kind
 from foveate.targets import Target
-from foveate.workflow.preparation import Progress, Stopwatch, limits_of
 from foveate.workflow.results.bulk import BulkResult, ClusterUse
 
 FILE_SUFFIXES = {"score": (".parquet", ".csv"), "featurize": (".parquet",)}
@@ -175,7 +175,7 @@ def _bulk(
         network=digest(work.onnx_bytes),
         dimension=work.dimension,
         resize=work.resize,
-        limits=limits_of(settings),
+        limits=settings.limits,
         precision=settings.precision,
         runtime=settings.runtime,
     )

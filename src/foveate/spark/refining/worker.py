@@ -19,8 +19,8 @@ from foveate.launch.position import is_helper
 from foveate.spark.refining.processes import OURS
 
 if TYPE_CHECKING:
+    from foveate.progress import Progress
     from foveate.spark.refining.readiness import Job
-    from foveate.workflow.preparation import Progress
     from foveate.workflow.training import Training
 
 MOST_BYTES = 128 * 2**20
