@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from foveate.finetune.plan import (
     hold_out,
     plan_batch,
 )
+from foveate.settings import Settings
 
 STRONG = AUGMENTATIONS["strong"]
 
@@ -51,16 +54,16 @@ def test_hold_out_takes_its_share_of_each_label() -> None:
 
 def test_an_epoch_is_every_image_once() -> None:
     codes = np.repeat([0, 1], [30, 10])
-    first = epoch_rows(codes, balance=False, most=None, seed=0, epoch=0)
+    first = epoch_rows(codes, Settings(), epoch=0)
     assert sorted(first) == list(range(40))
-    assert (first != epoch_rows(codes, balance=False, most=None, seed=0, epoch=1)).any()
-    again = epoch_rows(codes, balance=False, most=None, seed=0, epoch=0)
+    assert (first != epoch_rows(codes, Settings(), epoch=1)).any()
+    again = epoch_rows(codes, Settings(), epoch=0)
     np.testing.assert_array_equal(first, again)
 
 
 def test_rare_labels_are_repeated() -> None:
     codes = np.repeat([0, 1, 2], [30, 10, 7])
-    rows = epoch_rows(codes, balance=True, most=None, seed=0, epoch=0)
+    rows = epoch_rows(codes, Settings(class_weight="balanced"), epoch=0)
     assert np.bincount(codes[rows]).tolist() == [30, 30, 30]
     uses = np.bincount(rows, minlength=len(codes))
     assert uses[codes == 1].tolist() == [3] * 10
@@ -69,20 +72,13 @@ def test_rare_labels_are_repeated() -> None:
 
 def test_an_epoch_may_be_a_part() -> None:
     codes = np.zeros(50, np.intp)
-    parts = [epoch_rows(codes, balance=False, most=20, seed=0, epoch=e) for e in range(2)]
+    parts = [epoch_rows(codes, Settings(images_per_epoch=20), epoch=e) for e in range(2)]
     assert [len(set(part)) for part in parts] == [20, 20]
     assert set(parts[0]) != set(parts[1])
 
 
-def plan(**changes: object) -> BatchPlan:
-    arguments: dict[str, object] = {
-        "orientation": "upright",
-        "mixup": 0.0,
-        "seed": 0,
-        "epoch": 0,
-        "step": 0,
-    }
-    return plan_batch(np.arange(200), STRONG, **{**arguments, **changes})  # type: ignore[arg-type]
+def plan(*, epoch: int = 0, step: int = 0, **changes: Any) -> BatchPlan:
+    return plan_batch(np.arange(200), STRONG, Settings(**changes), epoch=epoch, step=step)
 
 
 def test_a_step_has_its_own_views() -> None:
@@ -101,9 +97,7 @@ def test_a_step_has_its_own_views() -> None:
 def test_views_stay_within_the_image_and_its_ranges(name: str) -> None:
     augmentation = AUGMENTATIONS[name]  # type: ignore[index]
     assert augmentation is not None
-    found = plan_batch(
-        np.arange(500), augmentation, orientation="upright", mixup=0, seed=0, epoch=0, step=0
-    )
+    found = plan_batch(np.arange(500), augmentation, Settings(), epoch=0, step=0)
     views = found.views
     assert isinstance(views, Views)
     for centre, length in ((views.x, views.width), (views.y, views.height)):
@@ -121,7 +115,7 @@ def test_views_stay_within_the_image_and_its_ranges(name: str) -> None:
 
 
 def test_none_shows_the_image_as_it_is() -> None:
-    found = plan_batch(np.arange(3), None, orientation="upright", mixup=0, seed=0, epoch=0, step=0)
+    found = plan_batch(np.arange(3), None, Settings(), epoch=0, step=0)
     assert found.views is None
 
 

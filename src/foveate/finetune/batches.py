@@ -113,15 +113,8 @@ class Loader:
         start = within * settings.minibatch
         rows = self._epoch_rows(epoch)[start : start + settings.minibatch]
         # Everything is drawn for the whole batch, so that it does not depend on who computes it.
-        plan = plan_batch(
-            rows,
-            AUGMENTATIONS[settings.augment],
-            orientation=settings.orientation,
-            mixup=settings.mixup,
-            seed=settings.seed,
-            epoch=epoch,
-            step=within,
-        )
+        augmentation = AUGMENTATIONS[settings.augment]
+        plan = plan_batch(rows, augmentation, settings, epoch=epoch, step=within)
         generator = torch.Generator().manual_seed(plan.seed)
         kept = torch.rand(len(rows), self._dimension, generator=generator) >= settings.dropout
         mine = np.arange(len(rows))[self._device.share(len(rows))]
@@ -165,13 +158,6 @@ class Loader:
 
     def _epoch_rows(self, epoch: int) -> NDArray[np.intp]:
         if self._rows_of[0] != epoch:
-            settings = self._settings
-            rows = epoch_rows(
-                self._samples.train_codes,
-                balance=settings.class_weight == "balanced",
-                most=settings.images_per_epoch or None,
-                seed=settings.seed,
-                epoch=epoch,
-            )
+            rows = epoch_rows(self._samples.train_codes, self._settings, epoch)
             self._rows_of = (epoch, rows)
         return self._rows_of[1]

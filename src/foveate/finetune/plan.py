@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.settings import Augment, Orientation
+from foveate.settings import Augment, Orientation, Settings
 
 _FOLD, _EPOCH, _STEP = 0, 1, 2  # streams of random numbers that must not meet
 
@@ -129,36 +129,31 @@ def hold_out(
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def epoch_rows(
-    codes: NDArray[np.intp], *, balance: bool, most: int | None, seed: int, epoch: int
-) -> NDArray[np.intp]:
+def epoch_rows(codes: NDArray[np.intp], settings: Settings, epoch: int) -> NDArray[np.intp]:
     """The rows of an epoch, shuffled.
 
     Args:
         codes: (n,) label of each row.
-        balance: repeat rare labels until each is as frequent as the most frequent one.
-        most: images an epoch, at most; another part of them is drawn in every epoch.
-        seed: of the training.
+        settings: with balanced labels, rare ones are repeated until each is as frequent as the
+            most frequent; of more images than an epoch may have, each draws another part.
         epoch: counted from 0.
     """
-    rng = np.random.default_rng([seed, _EPOCH, epoch])
+    rng = np.random.default_rng([settings.seed, _EPOCH, epoch])
     rows = np.arange(len(codes))
-    if balance:
+    if settings.class_weight == "balanced":
         largest = np.bincount(codes).max()
         rows = np.concatenate(
             [_repeated(np.flatnonzero(codes == code), largest, rng) for code in np.unique(codes)]
         )
     rows = rng.permutation(rows)
-    return rows if most is None else rows[:most]
+    return rows[: settings.images_per_epoch or None]
 
 
 def plan_batch(
     rows: NDArray[np.intp],
     augmentation: Augmentation | None,
+    settings: Settings,
     *,
-    orientation: Orientation,
-    mixup: float,
-    seed: int,
     epoch: int,
     step: int,
 ) -> BatchPlan:
@@ -167,21 +162,19 @@ def plan_batch(
     Args:
         rows: (n,) positions of the images.
         augmentation: None shows each as the finished classifier will see it.
-        orientation: "any" also turns by quarters and mirrors top to bottom, for images that
-            have no upper side.
-        mixup: the parameter of the beta distribution of Zhang et al., "mixup: Beyond empirical
-            risk minimization", ICLR 2018; 0 mixes nothing.
-        seed: of the training.
+        settings: orientation "any" also turns by quarters and mirrors top to bottom, for images
+            that have no upper side; mixup is the parameter of the beta distribution of Zhang et
+            al., "mixup: Beyond empirical risk minimization", ICLR 2018, and 0 mixes nothing.
         epoch: counted from 0.
         step: within the epoch, from 0.
     """
-    rng = np.random.default_rng([seed, _STEP, epoch, step])
+    rng = np.random.default_rng([settings.seed, _STEP, epoch, step])
     n = len(rows)
-    views = _draw_views(rng, n, augmentation, orientation) if augmentation else None
+    views = _draw_views(rng, n, augmentation, settings.orientation) if augmentation else None
     partner, share = np.arange(n), np.ones(n, np.float32)
-    if mixup > 0:
+    if settings.mixup > 0:
         partner = rng.permutation(n)
-        share[:] = rng.beta(mixup, mixup)
+        share[:] = rng.beta(settings.mixup, settings.mixup)
     return BatchPlan(rows, views, partner, share, int(rng.integers(2**31)))
 
 
