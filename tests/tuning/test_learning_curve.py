@@ -12,6 +12,7 @@ from foveate.tuning.budget import Budget
 from foveate.tuning.cache import ResultCache
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.learning_curve import LearningCurve, measure_curve
+from foveate.tuning.measurements import Measurements
 from foveate.tuning.subsets import nested_ranks
 from foveate.tuning.training_set import TrainingSet
 from support.point_clusters import clusters
@@ -38,8 +39,9 @@ def labelled(n: int) -> tuple[np.ndarray, TrainingSet]:
 def measure(n: int, folder: Path, minutes: float = 10, **candidate: str) -> LearningCurve | None:
     features, data = labelled(n)
     chosen = Candidate("efficientnet-lite0", 224, candidate.get("classifier", "svm"))
-    cache = ResultCache(folder)
-    return measure_curve(data, features, chosen, SETTINGS, cache, Budget(minutes), None)
+    cache, budget = ResultCache(folder), Budget(minutes)
+    measurements = Measurements(data, SETTINGS, [chosen], cache, budget, None)
+    return measure_curve(measurements, chosen, features)
 
 
 @pytest.mark.slow

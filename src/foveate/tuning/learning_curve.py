@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.progress import Progress
 from foveate.settings import Settings
-from foveate.tuning.budget import Budget, OutOfTime
-from foveate.tuning.cache import ResultCache
+from foveate.tuning.budget import OutOfTime
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.fitting import fit_part
+from foveate.tuning.measurements import Measurements
 from foveate.tuning.subsets import nested_ranks, part
 from foveate.tuning.training_set import TrainingSet
 
@@ -76,28 +75,20 @@ class LearningCurve:
 
 
 def measure_curve(
-    data: TrainingSet,
-    features: NDArray[np.float32],
-    candidate: Candidate,
-    settings: Settings,
-    cache: ResultCache,
-    budget: Budget,
-    progress: Progress | None,
+    measurements: Measurements, candidate: Candidate, features: NDArray[np.float32]
 ) -> LearningCurve | None:
     """The learning curve of a candidate; None where the minutes do not suffice for one fold.
 
+    Where they end early, there are fewer repeats, or the images of some folds only.
+
     Args:
-        data: n training images.
-        features: (n, d) of these images.
+        measurements: of n training images.
         candidate: the backbone that the features are from, and the head.
-        settings: of the head.
-        cache: what is known already.
-        budget: how long it may take; where it ends early, there are fewer repeats, or the images
-            of some folds only.
-        progress: told how many images were learned from.
+        features: (n, d) of these images.
     """
     from foveate.heads.folds import deal_folds  # brings scikit-learn
 
+    data, settings, cache = measurements.data, measurements.settings, measurements.cache
     n = len(data.rows)
     repeats = _REPEATS if n < _MANY else _REPEATS_OF_MANY
     folds = deal_folds(
@@ -115,7 +106,7 @@ def measure_curve(
         known = cache.get(*name)
         if known is None:
             try:
-                budget.check(took)
+                measurements.budget.check(took)
             except OutOfTime:
                 break
             start = time.perf_counter()
@@ -125,8 +116,8 @@ def measure_curve(
         sizes[:, fold] = known["sizes"]
         wrong[:, repeat, held] = known["wrong"]
         done += 1
-        if progress is not None:
-            progress("learning curve", done * n, total * n)
+        if measurements.progress is not None:
+            measurements.progress("learning curve", done * n, total * n)
     return _so_far(sizes[:, :done], wrong, data.groups, folds < done)
 
 

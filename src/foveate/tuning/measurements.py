@@ -43,6 +43,7 @@ class Measurements:
         progress: told how many images of how many candidates are done.
 
     Attributes:
+        data, settings, cache, budget, progress: as given.
         note: what the progress is told beside the numbers.
     """
 
@@ -56,11 +57,11 @@ class Measurements:
         progress: Progress | None,
     ) -> None:
         self.note = ""
-        self._data = data
-        self._settings = settings
-        self._cache = cache
-        self._budget = budget
-        self._progress = progress
+        self.data = data
+        self.settings = settings
+        self.cache = cache
+        self.budget = budget
+        self.progress = progress
         self._before = {candidate: i * len(data.rows) for i, candidate in enumerate(candidates)}
         self._rates: dict[tuple[str, int], float] = {}
         self._answered = False
@@ -73,18 +74,18 @@ class Measurements:
         Raises:
             OutOfTime: the minutes are up; features that were computed are kept.
         """
-        rows = part(self._data.ranks, share)
+        rows = part(self.data.ranks, share)
         name = ("judgement", *candidate.features_key, candidate.classifier, share)
         self._tell(candidate, 0)
-        known = self._cache.get(*name)
+        known = self.cache.get(*name)
         if known is None:
             known = self._fit(candidate, rows)
-            self._cache.put(known, *name)
+            self.cache.put(known, *name)
         self._seconds[candidate] = known["seconds"] / len(rows)
         right = np.array(known["right"], np.float32)
         self._keep_back(candidate, known["seconds"] / share)
         self._answered |= share == 1
-        return CrossValidation(right, self._data.groups[rows], known["c"], known["seconds"])
+        return CrossValidation(right, self.data.groups[rows], known["c"], known["seconds"])
 
     def images_per_second(self, candidate: Candidate) -> float:
         """How fast images become features on this machine; measured once.
@@ -92,13 +93,13 @@ class Measurements:
         Raises:
             OutOfTime: the minutes are up.
         """
-        name = ("images/s", *candidate.features_key, platform.node(), self._settings.workers)
-        known = self._cache.get(*name)
+        name = ("images/s", *candidate.features_key, platform.node(), self.settings.workers)
+        known = self.cache.get(*name)
         if known is None:
-            self._budget.check()
-            measured = self._open(candidate).images_per_second(lambda *_: self._budget.check())
+            self.budget.check()
+            measured = self._open(candidate).images_per_second(lambda *_: self.budget.check())
             known = {"images_per_second": measured}
-            self._cache.put(known, *name)
+            self.cache.put(known, *name)
         rate = self._rates[candidate.extractor] = float(known["images_per_second"])
         self._keep_back(candidate, 0.0)
         return rate
@@ -109,20 +110,20 @@ class Measurements:
         Raises:
             OutOfTime: the minutes are up; those that were computed are kept.
         """
-        self._budget.check()
-        wanted = [self._data.rows[row] for row in rows]
+        self.budget.check()
+        wanted = [self.data.rows[row] for row in rows]
 
         def told(done: int, _: int) -> None:
             self._tell(candidate, done)
-            self._budget.check()
+            self.budget.check()
 
         return self._open(candidate).features(wanted, told)
 
     def _fit(self, candidate: Candidate, rows: NDArray[np.intp]) -> dict[str, Any]:
         features = self.features(candidate, rows)
-        self._budget.check(self._seconds.get(candidate, 0.0) * len(rows))
+        self.budget.check(self._seconds.get(candidate, 0.0) * len(rows))
         start = time.perf_counter()
-        head = fit_part(features, self._data, rows, self._settings, candidate.classifier)
+        head = fit_part(features, self.data, rows, self.settings, candidate.classifier)
         seconds = time.perf_counter() - start
         right = np.full(len(rows), np.nan) if head.held_out_right is None else head.held_out_right
         return {"right": right.tolist(), "c": head.c, "seconds": seconds}
@@ -131,18 +132,18 @@ class Measurements:
         """The extraction of a candidate; the last one stays loaded."""
         if self._opened is None or self._opened[0] != candidate.extractor:
             self._opened = None  # two networks need not be in memory at once
-            extraction = Extraction(self._data, *candidate.extractor, self._settings)
+            extraction = Extraction(self.data, *candidate.extractor, self.settings)
             self._opened = candidate.extractor, extraction
         return self._opened[1]
 
     def _keep_back(self, candidate: Candidate, fit_seconds: float) -> None:
         """Leave enough time to train the candidate in the end, and for some learning curve."""
-        features = self._data.n_test / self._rates[candidate.extractor]
+        features = self.data.n_test / self._rates[candidate.extractor]
         # Without a first answer there is nothing to draw a learning curve of.
         fits = _FITS_TO_TRAIN + (_FITS_OF_CURVE if self._answered else 0)
-        self._budget.keep_back(_MARGIN * features + fits * fit_seconds + _LOADING)
+        self.budget.keep_back(_MARGIN * features + fits * fit_seconds + _LOADING)
 
     def _tell(self, candidate: Candidate, done: int) -> None:
-        if self._progress is not None:
-            total = len(self._before) * len(self._data.rows)
-            self._progress("tune", self._before[candidate] + done, total, self.note)
+        if self.progress is not None:
+            total = len(self._before) * len(self.data.rows)
+            self.progress("tune", self._before[candidate] + done, total, self.note)

@@ -22,7 +22,7 @@ from foveate.tuning.power_law import Continuation, continue_curve
 from foveate.tuning.result import Tuning
 from foveate.tuning.search import Tried, search
 from foveate.tuning.subsets import shares_of
-from foveate.tuning.training_set import TrainingSet, read_training_set
+from foveate.tuning.training_set import read_training_set
 from foveate.workflow.preparation import labelled_source
 from foveate.workflow.training import train_classifier
 
@@ -78,7 +78,7 @@ def tune(
         candidates = space.candidates(data.detail)
         measurements = Measurements(data, settings, candidates, cache, budget, progress)
         with watch.stage("search"):
-            tried = _search(candidates, data, measurements)
+            tried = _search(candidates, measurements)
             chosen = choose(tried)
         if chosen is None:
             raise OutOfTime
@@ -97,7 +97,7 @@ def tune(
             "`--minutes`."
         ) from None
     with watch.stage("learning curve"):
-        continuation = _continuation(chosen, data, measurements, settings, cache, budget, progress)
+        continuation = _continuation(chosen, measurements)
     return Tuning(
         source=str(source),
         settings=settings,
@@ -112,13 +112,11 @@ def tune(
     )
 
 
-def _search(
-    candidates: Sequence[Candidate], data: TrainingSet, measurements: Measurements
-) -> list[Tried]:
+def _search(candidates: Sequence[Candidate], measurements: Measurements) -> list[Tried]:
     """Every candidate that the minutes suffice for."""
     tried: list[Tried] = []
     try:
-        for trial in search(candidates, shares_of(len(data.rows)), measurements):
+        for trial in search(candidates, shares_of(len(measurements.data.rows)), measurements):
             tried.append(trial)
             if complete := finished(tried):
                 best = max(complete, key=lambda trial: trial.accuracy.value)
@@ -129,19 +127,13 @@ def _search(
     return tried
 
 
-def _continuation(
-    chosen: Tried,
-    data: TrainingSet,
-    measurements: Measurements,
-    settings: Settings,
-    cache: ResultCache,
-    budget: Budget,
-    progress: Progress | None,
-) -> Continuation | None:
+def _continuation(chosen: Tried, measurements: Measurements) -> Continuation | None:
     """The learning curve of the chosen candidate, and how it may go on."""
+    n = len(measurements.data.rows)
     try:
-        features = measurements.features(chosen.candidate, np.arange(len(data.rows)))
+        features = measurements.features(chosen.candidate, np.arange(n))
     except OutOfTime:
         return None
-    curve = measure_curve(data, features, chosen.candidate, settings, cache, budget, progress)
-    return None if curve is None else continue_curve(curve, len(data.rows), seed=settings.seed)
+    curve = measure_curve(measurements, chosen.candidate, features)
+    seed = measurements.settings.seed
+    return None if curve is None else continue_curve(curve, n, seed=seed)
