@@ -29,7 +29,7 @@ class Child:
     """A process that tries files, and may die of one."""
 
     def __init__(self, log: Path) -> None:
-        folder = Path(__file__).parent  # where `support` lies
+        folder = Path(__file__).parents[1]  # where `support` lies
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
