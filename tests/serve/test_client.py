@@ -27,7 +27,8 @@ from starlette.routing import Route
 pytest.importorskip("httpx")
 
 from foveate.errors import CallError, FoveateError
-from foveate.serve.client import NOT_ANSWERED, Client, in_order, retrying
+from foveate.serve.client import NOT_ANSWERED, Client, retrying
+from foveate.serve.client.client import AHEAD
 
 pytestmark = pytest.mark.slow
 
@@ -339,7 +340,7 @@ def test_a_gateways_413_is_a_refusal_too(url: str, fake: Fake) -> None:
 
 def test_order_is_kept_and_requests_overlap(url: str, fake: Fake) -> None:
     # One slow image does not hold up the others: it is answered after all that may be ahead.
-    fake.delay, fake.waits_for = 0.02, {b"checks": 5 * in_order.AHEAD - 1}
+    fake.delay, fake.waits_for = 0.02, {b"checks": 5 * AHEAD - 1}
     images = [b"checks", *[b"dots", b"stripes"] * 20]
     with Client(url, parallel=5, retries=0) as client:
         found = client.predict(images)
@@ -361,7 +362,7 @@ def test_images_are_taken_only_as_they_are_sent(url: str) -> None:
         for _ in range(5):
             assert next(stream).label == "dots"
         stream.close()
-    assert taken <= 5 + 2 * in_order.AHEAD
+    assert taken <= 5 + 2 * AHEAD
 
 
 def test_memory_does_not_grow_with_the_number_of_images(

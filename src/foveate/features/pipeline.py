@@ -10,9 +10,7 @@ batches a thread are in flight, so memory does not grow with the number of image
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
@@ -25,6 +23,7 @@ from foveate import files
 from foveate.catalog import Catalog, Entry, Facts, FactStore, ImageRow, Source, inspect
 from foveate.features.cache import FeatureCache
 from foveate.image import Limits, Resize
+from foveate.ordered import map_in_order
 from foveate.runtime import Network, usable_cores
 
 BATCHES_PER_WORKER = 2
@@ -102,7 +101,8 @@ class Extraction:
             workers: threads.
         """
         size = self.network.batch if self.network else 8
-        return _in_threads(self._open, entries, size, workers)
+        parts = (entries[start : start + size] for start in range(0, len(entries), size))
+        return map_in_order(self._open, parts, workers, ahead=BATCHES_PER_WORKER)
 
     def _open(self, entries: Sequence[Entry]) -> list[Opened]:
         """The work of one thread on one batch."""
@@ -185,21 +185,3 @@ def featurize(
 def threads(root: str, cores: int) -> int:
     """How many threads keep some cores busy with files from a folder or URL."""
     return cores * (REMOTE_WORKERS_PER_CORE if files.is_url(root) else 1)
-
-
-def _in_threads(
-    run: Callable[[Sequence[Item]], T], items: Sequence[Item], batch: int, workers: int
-) -> Iterator[T]:
-    """Results of `run` on batches of items, in order, with a bounded number in flight."""
-    flying: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="foveate") as pool:
-        try:
-            for start in range(0, len(items), batch):
-                flying.append(pool.submit(run, items[start : start + batch]))
-                if len(flying) >= workers * BATCHES_PER_WORKER:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
-        finally:
-            for future in flying:
-                future.cancel()

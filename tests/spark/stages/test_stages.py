@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from foveate.classifier import Classifier
 from foveate.errors import BackboneError, ClusterError, ModelFileError, SettingsError
 from foveate.image import Resize
 from foveate.spark.stages import work as stage_work
-from foveate.spark.stages.work import Work, in_batches, in_order, local_path, run_partition
+from foveate.spark.stages.work import Work, in_batches, local_path, run_partition
 
 pytest.importorskip("pyspark", reason="needs the [spark] extra")
 
@@ -95,24 +94,6 @@ def test_batches_take_no_more_than_they_need() -> None:
 
     assert next(in_batches(parts(), 8)) == list(range(8))
     assert taken == [0, 5]
-
-
-@given(st.integers(0, 40), st.integers(1, 4))
-def test_results_come_in_order(count: int, threads: int) -> None:
-    assert list(in_order(lambda n: n * n, range(count), threads)) == [n * n for n in range(count)]
-
-
-def test_few_are_in_flight() -> None:
-    taken: list[int] = []
-    results = in_order(lambda n: n, (taken.append(n) or n for n in range(1000)), 2)
-    next(results)
-    assert len(taken) <= 4
-    results.close()  # type: ignore[attr-defined]
-
-
-def test_threads_work_at_once() -> None:
-    together = threading.Barrier(2, timeout=30)
-    assert len(list(in_order(lambda _: together.wait(), range(4), 2))) == 4
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ It answers as `foveate.Classifier` does: an image that cannot be used is a predi
 `error`, and only what concerns every image (no server, a wrong token) is raised. It needs httpx,
 which comes with `foveate[serve]`.
 
-    client ─> in_order ─> retrying ─> connection ═ HTTP ═> server
+    client ─> retrying ─> connection ═ HTTP ═> server
        └─ answers <─ refusals <───────────┘
 """
 

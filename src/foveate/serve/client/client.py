@@ -18,10 +18,10 @@ from foveate.catalog import read_file
 from foveate.classifier import ImageLike, Prediction
 from foveate.errors import CallError, ImageRefused
 from foveate.image import Limits
+from foveate.ordered import map_in_order
 from foveate.serve.client import refusals
 from foveate.serve.client.answers import Answer, Models, failure
 from foveate.serve.client.connection import open_connections, server_url
-from foveate.serve.client.in_order import in_order
 from foveate.serve.client.retrying import NoAnswerError, OnRetry, RetryingSender
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     import httpx
 
+AHEAD = 8
+"""Images a thread that may be answered while an earlier one is still waited for."""
+LEAVE_TAKING = 0.5
+"""Seconds that requests which nobody waits for any more have to give their connections back."""
 NOT_ANSWERED = "not answered"
 """How the error of an image begins that was sent, and sent again, without an answer."""
 
@@ -117,7 +121,9 @@ class Client:
         Raises:
             CallError: the server cannot be reached, or will answer no image.
         """
-        return in_order(self._predict, images, self._parallel)
+        return map_in_order(
+            self._predict, images, self._parallel, ahead=AHEAD, patience=LEAVE_TAKING
+        )
 
     def models(self) -> list[str]:
         """The names of the server's models, its default first.

@@ -10,9 +10,7 @@ The network is compiled once for each worker process and kept for its later task
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +24,7 @@ from foveate.classifier import Classifier
 from foveate.errors import ClusterError, ImageRefused, Reason
 from foveate.features.pipeline import BATCHES_PER_WORKER, REMOTE_WORKERS_PER_CORE
 from foveate.image import Limits, Resize, open_image
+from foveate.ordered import map_in_order
 from foveate.runtime import Network, Precision, open_network
 from foveate.spark.jobs.compiled import compiled
 
@@ -147,7 +146,8 @@ def run_partition(
         return
     remote = isinstance(first[0], str) and files.is_url(local_path(first[0]))
     threads = cores * (REMOTE_WORKERS_PER_CORE if remote else 1)
-    yield from in_order(engine.run, chain([first], batches), threads)
+    every = chain([first], batches)
+    yield from map_in_order(engine.run, every, threads, ahead=BATCHES_PER_WORKER)
 
 
 def in_batches(parts: Iterable[Iterable[T]], size: int) -> Iterator[list[T]]:
@@ -160,22 +160,6 @@ def in_batches(parts: Iterable[Iterable[T]], size: int) -> Iterator[list[T]]:
             batch = []
     if batch:
         yield batch
-
-
-def in_order(run: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Results of `run` on each item, in order, with few of them in flight."""
-    flying: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="foveate") as pool:
-        try:
-            for item in items:
-                flying.append(pool.submit(run, item))
-                if len(flying) >= threads * BATCHES_PER_WORKER:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
-        finally:
-            for future in flying:
-                future.cancel()
 
 
 def local_path(path: str) -> str:

@@ -10,20 +10,30 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar
 
-AHEAD = 8
-"""Items per thread that may be done while an earlier one is still waited for."""
-LEAVE_TAKING = 0.5
-"""Seconds that work which nobody waits for any more has to end."""
-
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def in_order(work: Callable[[_In], _Out], items: Iterable[_In], threads: int) -> Iterator[_Out]:
-    """The results of `work` in the order of the items, computed by several threads.
+def map_in_order(
+    work: Callable[[_In], _Out],
+    items: Iterable[_In],
+    threads: int,
+    *,
+    ahead: int,
+    patience: float | None = None,
+) -> Iterator[_Out]:
+    """The results of `work` in the order of the items, which are taken as they are needed.
 
-    Items are taken as they are needed. The threads are daemons, unlike those of an executor, so
-    that Ctrl-C need not wait for a server that is silent.
+    The threads are daemons, unlike those of an executor, so that nothing that is silent keeps a
+    program from its end.
+
+    Args:
+        work: called in one of the threads.
+        items: what it is called with.
+        threads: how many.
+        ahead: items a thread that may be done while an earlier one is still waited for.
+        patience: seconds to wait, when nobody wants more, for what is being done; None: until
+            it is done.
     """
     jobs: SimpleQueue[tuple[Future[_Out], _In] | None] = SimpleQueue()
     pending: deque[Future[_Out]] = deque()
@@ -42,12 +52,12 @@ def in_order(work: Callable[[_In], _Out], items: Iterable[_In], threads: int) ->
     try:
         for item in items:
             if len(workers) < threads:
-                workers.append(threading.Thread(target=run, daemon=True, name="foveate-call"))
+                workers.append(threading.Thread(target=run, daemon=True, name="foveate"))
                 workers[-1].start()
             future: Future[_Out] = Future()
             pending.append(future)
             jobs.put((future, item))
-            if len(pending) >= threads * AHEAD:
+            if len(pending) >= threads * ahead:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -56,7 +66,6 @@ def in_order(work: Callable[[_In], _Out], items: Iterable[_In], threads: int) ->
             waiting.cancel()
         for _ in workers:
             jobs.put(None)
-        # What is nearly done gives its connection back before anybody closes them all.
-        last = time.monotonic() + LEAVE_TAKING
+        last = None if patience is None else time.monotonic() + patience
         for worker in workers:
-            worker.join(max(last - time.monotonic(), 0.0))
+            worker.join(None if last is None else max(last - time.monotonic(), 0.0))
