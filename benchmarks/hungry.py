@@ -18,8 +18,8 @@ from typing import Any
 from benchmarks.hungry_cost import Cost, Measurer
 from benchmarks.hungry_images import KINDS, Kind
 from foveate.image import Limits
-from foveate.serve.confined import image_bytes
-from foveate.serve.worker import MAX_SLOW_BYTES
+from foveate.serve.workers.memory_limit import image_bytes
+from foveate.serve.workers.worker import MAX_SLOW_BYTES
 
 SERVER = Limits(
     max_bytes=32 * 2**20,

@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from foveate.cli import app, run
-from foveate.serve.confined import BATCHES, SLACK_BYTES, image_bytes
 from foveate.serve.settings import MIB, ServerSettings
+from foveate.serve.workers.memory_limit import BATCHES, SLACK_BYTES, image_bytes
 
 ROOT = Path(__file__).parents[2]
 SERVE = ROOT / "deploy" / "serve"

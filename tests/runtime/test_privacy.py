@@ -89,7 +89,7 @@ def test_neither_runtime_leaves_anything_behind(home: Home) -> None:
 
 def test_a_worker_of_the_server_inherits_it(home: Home) -> None:
     code = (
-        "import os, subprocess, sys, foveate.serve.worker\n"
+        "import os, subprocess, sys, foveate.serve.workers.worker\n"
         "show = 'import os; print(os.environ[\"ORT_DISABLE_TELEMETRY\"])'\n"
         "subprocess.run([sys.executable, '-c', show], check=True)"
     )

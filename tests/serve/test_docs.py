@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from foveate.cli import run
-from foveate.serve.metrics import Metrics
+from foveate.serve.operations.metrics import Metrics
 from support.servers import Running, serving
 
 pytestmark = pytest.mark.slow

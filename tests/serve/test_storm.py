@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trustme
 
-from foveate.serve.pacing import HOLD_SECONDS
+from foveate.serve.http.pacing import HOLD_SECONDS
 from support.servers import Running, serving, wait_until
 
 pytestmark = pytest.mark.slow

@@ -129,8 +129,8 @@ def serve(
         "prometheus_client",
     )
     with ending_on_sigterm() as asked:
-        from foveate.serve.logs import json_logs
         from foveate.serve.models import parse_models, read_served
+        from foveate.serve.operations.logs import json_logs
         from foveate.serve.server import run_server
         from foveate.serve.settings import make_server_settings
 

@@ -1,7 +1,19 @@
-"""The classifier as a REST API.
+"""The classifier as a REST API: where to look.
 
-    connection ─> guard ─> app ─> service ─> line ─> pool ─> process ═ pipe ═> worker
+    server                      start, listen, stop
+    http/                       from a connection to the endpoints and back
+    service                     images in, answers out, within the limits
+    workers/                    the queue, and processes that decode and infer
+    operations/                 logs, metrics, traces, probes, TLS, reloading
+    client/                     of such a server
+    schemas, settings, models   what goes over the wire; limits; the classifiers
 
-A request comes in on a `connection`, passes the `guard` (tokens, limits, log), and its images
-wait in the `line` until one of the `pool`'s processes takes them.
+A request, file by file:
+
+    http.accepting ─> http.connection ─> http.middleware ─> http.routes ─> http.uploads
+      ─> service ─> workers.queue ─> workers.slot ─> workers.process ═ pipe ═> workers.worker
+
+A request comes in on a `connection` and passes the `middleware` (tokens, limits, log); its images
+wait in the `queue` until a `slot` of the `pool` has its process take them. The answer comes back
+the same way.
 """

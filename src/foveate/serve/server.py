@@ -16,17 +16,16 @@ from logging import WARNING
 import uvicorn
 
 from foveate.errors import ModelFileError, SettingsError
-from foveate.serve.accepting import Acceptor
-from foveate.serve.app import make_app
-from foveate.serve.connection import Clients, make_protocol
-from foveate.serve.logs import log
+from foveate.serve.http.accepting import Acceptor
+from foveate.serve.http.connection import Clients, make_protocol
+from foveate.serve.http.proxies import Proxies
+from foveate.serve.http.routes import make_app
 from foveate.serve.models import ServedModel
-from foveate.serve.probes import Probes
-from foveate.serve.process import WorkerDied
-from foveate.serve.proxies import Proxies
+from foveate.serve.operations.logs import Writer, log
+from foveate.serve.operations.probes import Probes
 from foveate.serve.service import Service
 from foveate.serve.settings import ServerSettings
-from foveate.serve.writer import Writer
+from foveate.serve.workers.process import WorkerDied
 
 KEEP_ALIVE_SECONDS = 30
 """An idle connection is kept so long: longer than most clients wait between two requests."""

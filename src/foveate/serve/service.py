@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from foveate.runtime import usable_cores
-from foveate.serve.line import Answer, Job, Line, LineFull, Refusal, TooLate
-from foveate.serve.logs import PredictionLog
-from foveate.serve.metrics import Metrics
+from foveate.serve.http.refusals import RefusedImage, RequestRefused, busy, images_refused
+from foveate.serve.http.tokens import Tokens
 from foveate.serve.models import ServedModel
-from foveate.serve.pool import Pool
-from foveate.serve.probes import State
-from foveate.serve.process import Setup
-from foveate.serve.refusal import RefusedImage, RequestRefused, busy, images_refused
-from foveate.serve.reload import Reloader
+from foveate.serve.operations.logs import PredictionLog, Writer
+from foveate.serve.operations.metrics import Metrics
+from foveate.serve.operations.probes import State
+from foveate.serve.operations.reload import Reloader
+from foveate.serve.operations.telemetry import make_tracer
+from foveate.serve.operations.tls import read_certificate
+from foveate.serve.operations.tracing import Trace
 from foveate.serve.settings import ServerSettings
-from foveate.serve.telemetry import make_tracer
-from foveate.serve.tls import read_certificate
-from foveate.serve.tokens import Tokens
-from foveate.serve.tracing import Trace
-from foveate.serve.writer import Writer
+from foveate.serve.workers.pool import Pool
+from foveate.serve.workers.process import Setup
+from foveate.serve.workers.queue import Answer, Job, Line, LineFull, Refusal, TooLate
 
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""

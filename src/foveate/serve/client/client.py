@@ -19,7 +19,7 @@ from foveate.classifier import ImageLike, Prediction
 from foveate.errors import CallError, ImageRefused
 from foveate.image import Limits
 from foveate.ordered import map_in_order
-from foveate.serve.client import refusals
+from foveate.serve.client import errors
 from foveate.serve.client.answers import Answer, Models, failure
 from foveate.serve.client.connection import open_connections, server_url
 from foveate.serve.client.retrying import NoAnswerError, OnRetry, RetryingSender
@@ -133,11 +133,11 @@ class Client:
         """
         response = self._sender.send("GET", "/models")
         if not response.is_success:
-            raise refusals.refusal(response, self.url, has_token=self._has_token)
+            raise errors.refusal(response, self.url, has_token=self._has_token)
         try:
             return Models.model_validate_json(response.content).names
         except ValidationError:
-            raise refusals.stranger(self.url) from None
+            raise errors.stranger(self.url) from None
 
     def _predict(self, image: ImageLike) -> Prediction:
         path = files.printable(str(image)) if isinstance(image, str | Path) else None
@@ -154,14 +154,14 @@ class Client:
                 raise
             return Prediction(path, None, None, {}, f"{NOT_ANSWERED}: {error}")
         if not response.is_success:
-            refused = refusals.refused_image(response, sent=len(body))
+            refused = errors.refused_image(response, sent=len(body))
             if refused is None:
                 raise self._refusal(response)
             return Prediction(path, None, None, {}, refused)
         try:
             answer = Answer.model_validate_json(response.content)
         except ValidationError:
-            raise refusals.stranger(self.url) from None
+            raise errors.stranger(self.url) from None
         self.answered_by, one = answer.model, answer.predictions[0]
         return Prediction(path, one.label, one.probability, one.probabilities)
 
@@ -180,7 +180,7 @@ class Client:
                 f"The server at {self.url} has no model ‘{self.model}’; it has "
                 f"{', '.join(self.models())}."
             )
-        return refusals.refusal(response, self.url, has_token=self._has_token)
+        return errors.refusal(response, self.url, has_token=self._has_token)
 
 
 def _read(image: ImageLike) -> bytes:

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from foveate.errors import CallError
-from foveate.serve.client import refusals
+from foveate.serve.client import errors
 
 if TYPE_CHECKING:
     import httpx
@@ -96,13 +96,13 @@ class RetryingSender:
                 if response.status_code not in _AGAIN:
                     self.last_answer = time.monotonic()
                     return response
-                trouble, asked = refusals.busy(response, self._url), _retry_after(response)
+                trouble, asked = errors.busy(response, self._url), _retry_after(response)
             except httpx.TransportError as error:
-                trouble = refusals.trouble(
+                trouble = errors.trouble(
                     error, self._url, timeout=self._timeout, answered=self.last_answer >= 0
                 )
             except httpx.RequestError:  # an answer that is not what its own headers say
-                raise refusals.stranger(self._url) from None
+                raise errors.stranger(self._url) from None
             if attempt == self._retries or asked > LONGEST_ASKED:
                 break
             pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)

@@ -1,0 +1,1 @@
+"""Images wait in the `queue`; the `pool` has a `slot` for each `process`, which is a `worker`."""
