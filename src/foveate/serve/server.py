@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -138,9 +139,13 @@ class _Server(uvicorn.Server):
             )
 
         certificate = self._service.certificate
+
+        def context() -> ssl.SSLContext | None:
+            return None if certificate is None else certificate.context
+
         self.servers = [
-            Acceptor(one, connect, lambda: None if certificate is None else certificate.context)  # type: ignore[misc]
-            for one in sockets or ()
+            Acceptor(listening, connect, context)  # type: ignore[misc]
+            for listening in sockets or ()
         ]
         self.started = True
         self._tell()

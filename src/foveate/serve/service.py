@@ -21,7 +21,14 @@ from foveate.serve.operations.tracing import Trace
 from foveate.serve.settings import ServerSettings
 from foveate.serve.workers.pool import Pool
 from foveate.serve.workers.process import Setup
-from foveate.serve.workers.queue import Answer, Job, Line, LineFull, Refusal, TooLate
+from foveate.serve.workers.queue import (
+    ImageAnswer,
+    ImageQueue,
+    ImageRefusal,
+    QueuedImage,
+    QueueFull,
+    TooLate,
+)
 
 _SLOWEST_BATCH = 60.0
 """Seconds after which a worker with one batch hangs, unless the deadline is longer than half."""
@@ -74,14 +81,14 @@ class Service:
         self.tokens = Tokens(settings.token_file)
         self.certificate = read_certificate(settings.tls_cert, settings.tls_key)
         self.tracer = make_tracer()
-        self._line = Line(settings.queue, settings.max_body_bytes)
+        self._queue = ImageQueue(settings.queue, settings.max_body_bytes)
         self.metrics = Metrics(
-            lambda: len(self._line), settings.queue, self._fullness, self._dropped
+            lambda: len(self._queue), settings.queue, self._fullness, self._dropped
         )
         self._stderr = log
         self._default = models[0].name
         self._pool = Pool(
-            self._line,
+            self._queue,
             Setup(
                 {model.name: model for model in models},
                 settings.batch,
@@ -186,10 +193,10 @@ class Service:
         """Refuse before the body is read, or taken apart, where it could only be refused after.
 
         Raises:
-            RequestRefused: 503, no worker is ready or there is no room in the line.
+            RequestRefused: 503, no worker is ready or there is no room in the queue.
         """
         self.check_ready()
-        ahead = len(self._line)
+        ahead = len(self._queue)
         if ahead >= self.settings.queue or self._too_long(ahead, 1):
             raise self._full()
 
@@ -201,7 +208,7 @@ class Service:
         until: float,
         request_id: str,
         trace: Trace | None = None,
-    ) -> list[Answer]:
+    ) -> list[ImageAnswer]:
         """Have images classified, all by the same version of the classifier.
 
         Args:
@@ -236,22 +243,24 @@ class Service:
 
     async def _answers(
         self, name: str, uploads: Sequence[Upload], until: float, trace: Trace | None
-    ) -> list[Answer]:
+    ) -> list[ImageAnswer]:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        ahead = len(self._line)
+        ahead = len(self._queue)
         if self._too_long(ahead, len(uploads)):
             raise self._full()
         # Where nobody waits, a request of many images may take longer than one may wait.
         latest = now + _BEGUN * self.settings.max_wait if ahead else until
-        jobs = [Job(name, upload.data, now, loop.create_future(), latest) for upload in uploads]
+        images = [
+            QueuedImage(name, upload.data, now, loop.create_future(), latest) for upload in uploads
+        ]
         try:
-            self._line.put(jobs)
-        except LineFull:
+            self._queue.put(images)
+        except QueueFull:
             raise self._full() from None
         try:
             async with asyncio.timeout_at(until):
-                answers = await asyncio.gather(*(job.answer for job in jobs))
+                answers = await asyncio.gather(*(image.answer for image in images))
         except TooLate:
             raise self._full() from None
         except TimeoutError:
@@ -261,20 +270,20 @@ class Service:
             ) from None
         finally:
             # Also when the client has gone or the server stops: nobody waits any more.
-            if not all(job.answer.done() and not job.answer.cancelled() for job in jobs):
-                for job in jobs:
-                    job.answer.cancel()
-                self._line.remove(jobs)
+            if not all(image.answer.done() and not image.answer.cancelled() for image in images):
+                for image in images:
+                    image.answer.cancel()
+                self._queue.remove(images)
         if trace is not None:
-            trace.answered(jobs)
+            trace.answered(images)
         refused = [
             RefusedImage(index, uploads[index].name, answer.reason, answer.detail)
             for index, answer in enumerate(answers)
-            if isinstance(answer, Refusal)
+            if isinstance(answer, ImageRefusal)
         ]
         if refused:
             raise images_refused(refused)
-        return [answer for answer in answers if isinstance(answer, Answer)]
+        return [answer for answer in answers if isinstance(answer, ImageAnswer)]
 
     def _too_long(self, ahead: int, images: int) -> bool:
         """Whether so many images behind those would wait too long; never where none waits."""
@@ -282,7 +291,7 @@ class Service:
         return ahead > 0 and wait > _PROMISED * self.settings.max_wait
 
     def _fullness(self) -> float:
-        waiting = len(self._line)
+        waiting = len(self._queue)
         wait = self._pool.seconds_to_wait(waiting) if waiting else 0.0
         return max(waiting / self.settings.queue, wait / (_PROMISED * self.settings.max_wait))
 
@@ -292,9 +301,9 @@ class Service:
         return {name: writer.dropped for name, writer in writers.items() if writer is not None}
 
     def _full(self) -> RequestRefused:
-        wait = self._pool.seconds_to_wait(len(self._line))
+        wait = self._pool.seconds_to_wait(len(self._queue))
         return busy(
             "queue_full",
-            f"{len(self._line)} images are waiting already; try again later.",
+            f"{len(self._queue)} images are waiting already; try again later.",
             max(1, min(60, round(wait))),
         )

@@ -18,7 +18,7 @@ from foveate.serve.http.openinference import Inference, describe, read_inference
 from foveate.serve.http.refusals import RequestRefused
 from foveate.serve.models import ServedModel
 from foveate.serve.settings import ServerSettings
-from foveate.serve.workers.queue import Answer
+from foveate.serve.workers.queue import ImageAnswer
 from support.servers import Running
 
 SETTINGS = ServerSettings(max_images=4)
@@ -91,7 +91,7 @@ def test_any_binary_is_read_or_refused(head: bytes, data: bytes) -> None:
 
 def test_answers_in_json_and_in_binary(served: ServedModel) -> None:
     rows = np.array([[0.2, 0.7, 0.1], [0.9, 0.05, 0.05]], np.float32)
-    answers = [Answer(served, row) for row in rows]
+    answers = [ImageAnswer(served, row) for row in rows]
     body, length = write_inference(
         Inference("x", [], {"label": False, "probabilities": False}), served, answers
     )

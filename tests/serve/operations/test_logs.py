@@ -16,7 +16,7 @@ import pytest
 from foveate.errors import SettingsError
 from foveate.serve.models import ServedModel
 from foveate.serve.operations.logs import PredictionLog, Writer, json_logs
-from foveate.serve.workers.queue import Answer
+from foveate.serve.workers.queue import ImageAnswer
 
 
 class Gate:
@@ -112,8 +112,8 @@ def test_everything_that_is_logged_is_json() -> None:
     assert writer.dropped == 1  # the record that cannot be shown
 
 
-def answer(served: ServedModel) -> Answer:
-    return Answer(served, np.array([0.7, 0.2, 0.1], np.float32))
+def answer(served: ServedModel) -> ImageAnswer:
+    return ImageAnswer(served, np.array([0.7, 0.2, 0.1], np.float32))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -16,7 +16,7 @@ from foveate.serve.operations.metrics import Metrics
 from foveate.serve.workers.pipe import Frame, read_frame
 from foveate.serve.workers.pool import Pool
 from foveate.serve.workers.process import Batch, Setup, WorkerDied, WorkerProcess
-from foveate.serve.workers.queue import Answer, Job, Line, Refusal
+from foveate.serve.workers.queue import ImageAnswer, ImageQueue, ImageRefusal, QueuedImage
 
 pytestmark = pytest.mark.slow
 
@@ -27,14 +27,14 @@ class Playground:
     """A pool, and what a test does with it."""
 
     def __init__(self, served: ServedModel, size: int = 2, answer_seconds: float = 30) -> None:
-        self.line = Line(100)
+        self.line = ImageQueue(100)
         self.metrics = Metrics(lambda: len(self.line), 100)
         setup = Setup({served.name: served}, 4, 2**20, 10**6)
         self.pool = Pool(self.line, setup, size, answer_seconds, self.metrics)
 
-    async def ask(self, images: Sequence[bytes]) -> list[Answer | Refusal]:
+    async def ask(self, images: Sequence[bytes]) -> list[ImageAnswer | ImageRefusal]:
         loop = asyncio.get_running_loop()
-        jobs = [Job("patterns", data, loop.time(), loop.create_future()) for data in images]
+        jobs = [QueuedImage("patterns", data, loop.time(), loop.create_future()) for data in images]
         self.line.put(jobs)
         return list(await asyncio.gather(*(job.answer for job in jobs)))
 
@@ -60,8 +60,8 @@ def play(playground: Playground, script: Callable[[Playground], Awaitable[None]]
     asyncio.run(asyncio.wait_for(whole(), 60))
 
 
-def labels(answers: Sequence[Answer | Refusal]) -> list[str]:
-    return [one.label if isinstance(one, Answer) else one.reason for one in answers]
+def labels(answers: Sequence[ImageAnswer | ImageRefusal]) -> list[str]:
+    return [one.label if isinstance(one, ImageAnswer) else one.reason for one in answers]
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -155,10 +155,10 @@ def test_versions_change_together(served: ServedModel, image: bytes) -> None:
         newer = replace(served, id="newer")
         asking = asyncio.ensure_future(here.ask([image] * 60))
         await here.pool.take_over([newer])
-        found = {one.model.id for one in await asking if isinstance(one, Answer)}
+        found = {one.model.id for one in await asking if isinstance(one, ImageAnswer)}
         assert found <= {served.id, "newer"}
         after = await here.ask([image] * 8)
-        assert {one.model.id for one in after if isinstance(one, Answer)} == {"newer"}
+        assert {one.model.id for one in after if isinstance(one, ImageAnswer)} == {"newer"}
         assert here.deaths == 0
 
     play(Playground(served), script)

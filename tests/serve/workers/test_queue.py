@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.serve.workers.queue import Job, Line, LineFull, TooLate
+from foveate.serve.workers.queue import ImageQueue, QueuedImage, QueueFull, TooLate
 
 T = TypeVar("T")
 
@@ -19,11 +19,11 @@ def run(work: Coroutine[object, object, T]) -> T:
     return asyncio.run(asyncio.wait_for(work, 5))
 
 
-def job(number: int, model: str = "a") -> Job:
-    return Job(model, bytes([number]), 0.0, asyncio.get_running_loop().create_future())
+def job(number: int, model: str = "a") -> QueuedImage:
+    return QueuedImage(model, bytes([number]), 0.0, asyncio.get_running_loop().create_future())
 
 
-def numbers(jobs: list[Job]) -> list[int]:
+def numbers(jobs: list[QueuedImage]) -> list[int]:
     return [one.data[0] for one in jobs]
 
 
@@ -36,9 +36,9 @@ def test_every_image_comes_out_once_and_in_order(
     requests: list[list[str]], limit: int, most: int
 ) -> None:
     async def play() -> None:
-        line = Line(limit)
-        taken: list[Job] = []
-        admitted: list[Job] = []
+        line = ImageQueue(limit)
+        taken: list[QueuedImage] = []
+        admitted: list[QueuedImage] = []
         count = 0
         for request in requests:
             jobs = [job(count + i, model) for i, model in enumerate(request)]
@@ -48,7 +48,7 @@ def test_every_image_comes_out_once_and_in_order(
                 line.put(jobs)
                 admitted += jobs
             else:
-                with pytest.raises(LineFull):
+                with pytest.raises(QueueFull):
                     line.put(jobs)
                 batch = await line.take(most)
                 assert 1 <= len(batch) <= most
@@ -67,7 +67,7 @@ def test_every_image_comes_out_once_and_in_order(
 
 def test_one_image_does_not_wait_for_others() -> None:
     async def play() -> list[int]:
-        line = Line(10)
+        line = ImageQueue(10)
         waiting = asyncio.ensure_future(line.take(8))
         await asyncio.sleep(0)
         line.put([job(1)])
@@ -78,7 +78,7 @@ def test_one_image_does_not_wait_for_others() -> None:
 
 def test_idle_workers_share_a_request() -> None:
     async def play() -> list[list[int]]:
-        line = Line(10)
+        line = ImageQueue(10)
         idle = [asyncio.ensure_future(line.take(8)) for _ in range(3)]
         await asyncio.sleep(0)
         line.put([job(i) for i in range(6)])
@@ -89,7 +89,7 @@ def test_idle_workers_share_a_request() -> None:
 
 def test_batches_fill_while_all_are_busy() -> None:
     async def play() -> list[int]:
-        line = Line(10)
+        line = ImageQueue(10)
         for i in range(6):
             line.put([job(i)])
         return [len(await line.take(4)), len(await line.take(4))]
@@ -99,9 +99,9 @@ def test_batches_fill_while_all_are_busy() -> None:
 
 def test_an_empty_line_takes_a_request_of_any_size() -> None:
     async def play() -> int:
-        line = Line(2)
+        line = ImageQueue(2)
         line.put([job(i) for i in range(5)])
-        with pytest.raises(LineFull):
+        with pytest.raises(QueueFull):
             line.put([job(6)])
         return len(line)
 
@@ -110,7 +110,7 @@ def test_an_empty_line_takes_a_request_of_any_size() -> None:
 
 def test_images_of_a_dead_worker_come_first_and_alone() -> None:
     async def play() -> list[list[int]]:
-        line = Line(3)
+        line = ImageQueue(3)
         line.put([job(i) for i in range(3)])
         died = await line.take(2)
         for one in died:
@@ -123,7 +123,7 @@ def test_images_of_a_dead_worker_come_first_and_alone() -> None:
 
 def test_removed_images_are_not_taken() -> None:
     async def play() -> list[int]:
-        line = Line(5)
+        line = ImageQueue(5)
         jobs = [job(i) for i in range(4)]
         line.put(jobs)
         line.remove(jobs[1:3])
@@ -134,7 +134,7 @@ def test_removed_images_are_not_taken() -> None:
 
 def test_a_worker_that_leaves_passes_its_turn_on() -> None:
     async def play() -> list[int]:
-        line = Line(5)
+        line = ImageQueue(5)
         first, second = (asyncio.ensure_future(line.take(8)) for _ in range(2))
         await asyncio.sleep(0)
         line.put([job(7)])  # it is the first one's turn
@@ -146,10 +146,13 @@ def test_a_worker_that_leaves_passes_its_turn_on() -> None:
 
 def test_a_batch_has_no_more_bytes_than_it_may_but_always_an_image() -> None:
     async def play() -> list[list[int]]:
-        line = Line(10, batch_bytes=100)
+        line = ImageQueue(10, batch_bytes=100)
         loop = asyncio.get_running_loop()
         line.put(
-            [Job("a", bytes(size), 0.0, loop.create_future()) for size in (60, 30, 20, 500, 1)]
+            [
+                QueuedImage("a", bytes(size), 0.0, loop.create_future())
+                for size in (60, 30, 20, 500, 1)
+            ]
         )
         return [[len(one.data) for one in await line.take(4)] for _ in range(4)]
 
@@ -158,7 +161,7 @@ def test_a_batch_has_no_more_bytes_than_it_may_but_always_an_image() -> None:
 
 def test_a_second_batch_is_taken_only_where_a_whole_one_waits() -> None:
     async def play() -> None:
-        line = Line(20)
+        line = ImageQueue(20)
         second = asyncio.ensure_future(line.take(4, second=True))
         await asyncio.sleep(0)
         line.put([job(1)])
@@ -181,7 +184,7 @@ def test_a_second_batch_is_taken_only_where_a_whole_one_waits() -> None:
 
 def test_an_image_that_waited_too_long_is_not_begun() -> None:
     async def play() -> None:
-        line = Line(20)
+        line = ImageQueue(20)
         now = asyncio.get_running_loop().time()
         late, early = job(1), job(2)
         late.latest, early.latest = now - 1, now + 100

@@ -77,12 +77,12 @@ class Clients:
 def client_of(address: str | None) -> str:
     """Who is behind an address: of IPv6 its first half, of which every client has all."""
     try:
-        found = ip_address((address or "").partition("%")[0])
+        parsed = ip_address((address or "").partition("%")[0])
     except ValueError:
         return address or ""
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
-    return str(found)
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)
 
 
 def make_protocol(clients: Clients, refused: Refused) -> type[HttpToolsProtocol]:

@@ -24,7 +24,7 @@ from foveate.serve.http.refusals import RequestRefused, busy
 from foveate.serve.operations.logs import log
 from foveate.serve.operations.tracing import Trace
 from foveate.serve.service import Service, Upload
-from foveate.serve.workers.queue import Answer
+from foveate.serve.workers.queue import ImageAnswer
 
 OPEN_PATHS = frozenset(
     {
@@ -53,7 +53,7 @@ _HELD = frozenset({"queue_full", "not_ready"})
 """Reasons of refusals that are told later where there are many of them."""
 
 
-class Guard:
+class RequestMiddleware:
     """ASGI middleware around the endpoints.
 
     It puts into the scope of every request its id, and the time of the event loop by which it has
@@ -237,7 +237,7 @@ class Guard:
 
 async def classify(
     service: Service, request: Request, model: str | None, uploads: Sequence[Upload]
-) -> list[Answer]:
+) -> list[ImageAnswer]:
     """Answers for the images of a request, in time, or a refusal.
 
     Raises:

@@ -30,7 +30,7 @@ from foveate.serve.schemas import (
 )
 from foveate.serve.service import Upload
 from foveate.serve.settings import ServerSettings
-from foveate.serve.workers.queue import Answer, most_probable
+from foveate.serve.workers.queue import ImageAnswer, most_probable
 
 LENGTH_HEADER = "inference-header-content-length"
 INPUT = "image"
@@ -121,7 +121,7 @@ def read_inference(body: bytes, json_length: str | None, settings: ServerSetting
 
 
 def write_inference(
-    inference: Inference, model: ServedModel, answers: Sequence[Answer]
+    inference: Inference, model: ServedModel, answers: Sequence[ImageAnswer]
 ) -> tuple[bytes, int | None]:
     """The response.
 
@@ -194,7 +194,7 @@ def _flat(data: Sequence[object]) -> list[str]:
     for value in data:
         if isinstance(value, str):
             texts.append(value)
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+        elif isinstance(value, list) and all(isinstance(text, str) for text in value):
             texts.extend(value)
         else:
             raise invalid(f"The elements of ‘{INPUT}’ are texts in base64.")

@@ -42,10 +42,10 @@ class Proxies:
         client = peer
         hops = [hop for value in forwarded_for for hop in value.split(",")]
         while hops and self.trusts(client):
-            said = _parse(hops.pop())
-            if said is None:
+            hop = _parse(hops.pop())
+            if hop is None:
                 break
-            client = str(said)
+            client = str(hop)
         return client
 
     def apply(self, scope: Scope) -> None:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from foveate import __version__
-from foveate.serve.http.middleware import ID_KEY, REASON_KEY, Guard, classify
+from foveate.serve.http.middleware import ID_KEY, REASON_KEY, RequestMiddleware, classify
 from foveate.serve.http.openapi import ERRORS, PREDICT_BODY, Api, plain_text, some_errors
 from foveate.serve.http.openinference_routes import add_openinference
 from foveate.serve.http.refusals import RequestRefused, invalid
@@ -33,7 +33,7 @@ from foveate.serve.schemas import (
     ReloadResponse,
 )
 from foveate.serve.service import Service, Upload
-from foveate.serve.workers.queue import Answer
+from foveate.serve.workers.queue import ImageAnswer
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -49,7 +49,7 @@ class _Silence(Response):
         pass
 
 
-def make_app(service: Service) -> Guard:
+def make_app(service: Service) -> RequestMiddleware:
     """The whole application, guarded."""
     app = Api(
         service,
@@ -165,11 +165,11 @@ def make_app(service: Service) -> Guard:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return _refuse(request, RequestRefused(status, "internal", sentence))
 
-    return Guard(app, service)
+    return RequestMiddleware(app, service)
 
 
 def _predictions(
-    model: ServedModel, uploads: Sequence[Upload], answers: Sequence[Answer], top_k: int | None
+    model: ServedModel, uploads: Sequence[Upload], answers: Sequence[ImageAnswer], top_k: int | None
 ) -> dict[str, object]:
     """The content of a `PredictResponse`."""
     predictions = [
@@ -191,7 +191,7 @@ def _from_starlette(error: HTTPException) -> RequestRefused:
     }
     reason, sentence = sentences.get(error.status_code, ("invalid_request", str(error.detail)))
     headers = dict(error.headers or {})
-    if "GET" in headers.get("Allow", ""):  # see `Guard`
+    if "GET" in headers.get("Allow", ""):  # see `RequestMiddleware`
         headers["Allow"] = "GET, HEAD"
     return RequestRefused(HTTPStatus(error.status_code), reason, sentence, headers=headers)
 

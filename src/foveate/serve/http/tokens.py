@@ -75,10 +75,10 @@ class Tokens:
             return EVERYBODY
         scheme, _, token = (authorization or "").partition(" ")
         shown = _digest(token.strip())
-        found = [
+        granted = [
             grant for digest, grant in self._grants.items() if hmac.compare_digest(shown, digest)
         ]
-        return found[0] if found and scheme.lower() == "bearer" else None
+        return granted[0] if granted and scheme.lower() == "bearer" else None
 
     def changed(self) -> bool:
         """Whether the file is another one than the one that was read."""
@@ -109,15 +109,15 @@ def _read_file(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a text"
         raise SettingsError(f"The tokens in ‘{path}’ cannot be read: {reason}.") from None
-    found = {
+    tokens = {
         f"line-{number}": line.strip()
         for number, line in enumerate(lines, 1)
         if line.strip() and not line.lstrip().startswith("#")
     }
-    if not found:
+    if not tokens:
         # Rather than to serve everybody.
         raise SettingsError(f"‘{path}’ holds no token; write one a line.")
-    return found
+    return tokens
 
 
 def _parse(name: str, entry: str) -> tuple[bytes, Grant]:

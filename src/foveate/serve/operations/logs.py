@@ -24,7 +24,7 @@ from typing import Any
 
 from foveate.errors import SettingsError
 from foveate.files import digest
-from foveate.serve.workers.queue import Answer
+from foveate.serve.workers.queue import ImageAnswer
 
 _NEVER_WAIT: int = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
@@ -260,7 +260,7 @@ class PredictionLog:
         request_id: str,
         names: Sequence[str | None],
         data: Sequence[bytes],
-        answers: Sequence[Answer],
+        answers: Sequence[ImageAnswer],
     ) -> None:
         """Add a line for each image of a request, some time soon."""
         now = _time(time.time())

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.registry import Collector
 
 from foveate.serve.models import ServedModel
-from foveate.serve.workers.queue import Answer
+from foveate.serve.workers.queue import ImageAnswer
 
 MetricT = TypeVar("MetricT", bound=Collector)
 
@@ -185,7 +185,7 @@ class Metrics:
             if result == "refused":
                 self._failures.labels(name).inc()
 
-    def predicted(self, answers: Iterable[Answer]) -> None:
+    def predicted(self, answers: Iterable[ImageAnswer]) -> None:
         """Count what a client was told."""
         for answer in answers:
             name = answer.model.name

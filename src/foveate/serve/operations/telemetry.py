@@ -23,7 +23,7 @@ from foveate import __version__
 from foveate.errors import SettingsError
 from foveate.serve.operations.logs import log
 from foveate.serve.operations.tracing import Trace, Tracer, read_parent
-from foveate.serve.workers.queue import Job, Times
+from foveate.serve.workers.queue import QueuedImage, Times
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -107,12 +107,12 @@ class _SpanTrace(Trace):
         self._tracer = tracer
         self._span = span
 
-    def answered(self, jobs: Sequence[Job]) -> None:
-        self._span.set_attribute("foveate.images", len(jobs))
-        first = min(job.arrived for job in jobs)
+    def answered(self, images: Sequence[QueuedImage]) -> None:
+        self._span.set_attribute("foveate.images", len(images))
+        first = min(image.arrived for image in images)
         # From the clock of the event loop to the time of day.
         offset = time.time() - asyncio.get_running_loop().time()
-        batches = Counter(job.times for job in jobs if job.times is not None)
+        batches = Counter(image.times for image in images if image.times is not None)
         for times, images in batches.items():
             self._stages(times, first, offset, images)
 

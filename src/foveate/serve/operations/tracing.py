@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-from foveate.serve.workers.queue import Job
+from foveate.serve.workers.queue import QueuedImage
 
 PARENT_HEADER = "traceparent"
 
@@ -54,7 +54,7 @@ class Trace:
         """The `traceparent` for whoever goes on from here."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
-    def answered(self, jobs: Sequence[Job]) -> None:
+    def answered(self, images: Sequence[QueuedImage]) -> None:
         """The images of the request were answered; their times are known."""
 
     def end(self, status: int, reason: str | None) -> None:
@@ -89,8 +89,8 @@ class Tracer:
 
 def read_parent(headers: Headers) -> TraceParent | None:
     """What the caller says; None where it says nothing, or nothing sensible."""
-    said = headers.getlist(PARENT_HEADER)
-    matched = _PARENT.fullmatch(said[0].strip(" \t")) if len(said) == 1 else None
+    parents = headers.getlist(PARENT_HEADER)
+    matched = _PARENT.fullmatch(parents[0].strip(" \t")) if len(parents) == 1 else None
     if matched is None:
         return None
     version, trace_id, span_id, flags, more = matched.groups()

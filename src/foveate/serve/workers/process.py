@@ -20,7 +20,7 @@ from foveate.serve.http.tokens import VARIABLE
 from foveate.serve.models import ServedModel
 from foveate.serve.operations.logs import log
 from foveate.serve.workers.pipe import Frame, read_frame
-from foveate.serve.workers.queue import Answer, Refusal
+from foveate.serve.workers.queue import ImageAnswer, ImageRefusal
 
 END_SECONDS = 5
 """For what a worker has begun, when it is told to end."""
@@ -75,7 +75,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class BatchAnswer:
     """What a worker said about a batch.
 
     Attributes:
@@ -84,7 +84,7 @@ class Answered:
         infer: seconds that the network and the head took.
     """
 
-    answers: list[Answer | Refusal]
+    answers: list[ImageAnswer | ImageRefusal]
     decode: float
     infer: float
 
@@ -104,7 +104,7 @@ class Batch:
     model: ServedModel
     count: int
     begun: asyncio.Future[None]
-    answered: asyncio.Future[Answered]
+    answered: asyncio.Future[BatchAnswer]
 
     def take(self, frame: Frame) -> None:
         """Answer it with what the worker sent."""
@@ -113,11 +113,13 @@ class Batch:
         rows: NDArray[np.float32] = np.frombuffer(frame.parts[0], np.float32).reshape(shape)
         remaining = iter(rows)
         answers = [
-            Refusal(*refused[index]) if index in refused else Answer(self.model, next(remaining))
+            ImageRefusal(*refused[index])
+            if index in refused
+            else ImageAnswer(self.model, next(remaining))
             for index in range(self.count)
         ]
         if not self.answered.done():
-            taken = Answered(answers, frame.header["decode"], frame.header["infer"])
+            taken = BatchAnswer(answers, frame.header["decode"], frame.header["infer"])
             self.answered.set_result(taken)
 
     def fail(self, why: str) -> None:

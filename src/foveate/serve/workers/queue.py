@@ -1,7 +1,7 @@
-"""The line of images that wait for a worker: bounded, first come first served.
+"""The queue of images that wait for a worker: bounded, first come first served.
 
 Batches form by themselves: a worker that is idle takes what is there at once, so one image alone
-never waits for company; while all workers are busy the line grows, and the next batch is larger.
+never waits for company; while all workers are busy the queue grows, and the next batch is larger.
 A worker that is busy takes a second batch only where a whole one waits and nobody is idle.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from foveate.serve.models import ServedModel
 
 
-class LineFull(Exception):  # noqa: N818 - reads as the sentence it is
+class QueueFull(Exception):  # noqa: N818 - reads as the sentence it is
     """There is no room for so many more images."""
 
 
@@ -28,7 +28,7 @@ class TooLate(Exception):  # noqa: N818 - reads as the sentence it is
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ImageAnswer:
     """What a classifier said about one image.
 
     Attributes:
@@ -74,7 +74,7 @@ def most_probable(rows: NDArray[np.float32], count: int) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ImageRefusal:
     """Why one image cannot be used.
 
     Attributes:
@@ -102,7 +102,7 @@ class Times:
 
 
 @dataclass(eq=False, slots=True)
-class Job:
+class QueuedImage:
     """One image of a request.
 
     Attributes:
@@ -119,7 +119,7 @@ class Job:
     model: str
     data: bytes
     arrived: float
-    answer: asyncio.Future[Answer | Refusal] = field(repr=False)
+    answer: asyncio.Future[ImageAnswer | ImageRefusal] = field(repr=False)
     latest: float = inf
     deaths: int = 0
     times: Times | None = None
@@ -138,7 +138,7 @@ class _Turn:
     called: asyncio.Future[None]
 
 
-class Line:
+class ImageQueue:
     """Images that wait.
 
     Args:
@@ -149,36 +149,36 @@ class Line:
     def __init__(self, limit: int, batch_bytes: float = inf) -> None:
         self.limit = limit
         self._batch_bytes = batch_bytes
-        self._jobs: deque[Job] = deque()
+        self._images: deque[QueuedImage] = deque()
         self._turns: list[_Turn] = []
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._images)
 
-    def put(self, jobs: Sequence[Job]) -> None:
+    def put(self, images: Sequence[QueuedImage]) -> None:
         """Add the images of a request, all or none.
 
-        An empty line takes any request, so that one of many images can be served at all.
+        An empty queue takes any request, so that one of many images can be served at all.
 
         Raises:
-            LineFull: there is no room.
+            QueueFull: there is no room.
         """
-        if self._jobs and len(self._jobs) + len(jobs) > self.limit:
-            raise LineFull
-        self._jobs.extend(jobs)
-        self._wake(len(jobs))
+        if self._images and len(self._images) + len(images) > self.limit:
+            raise QueueFull
+        self._images.extend(images)
+        self._wake(len(images))
 
-    def put_back(self, jobs: Sequence[Job]) -> None:
+    def put_back(self, images: Sequence[QueuedImage]) -> None:
         """Images whose worker died go before all others, limit or not: they were taken."""
-        self._jobs.extendleft(reversed(jobs))
-        self._wake(len(jobs))
+        self._images.extendleft(reversed(images))
+        self._wake(len(images))
 
-    def remove(self, jobs: Iterable[Job]) -> None:
+    def remove(self, images: Iterable[QueuedImage]) -> None:
         """Forget images that nobody waits for any more."""
-        gone = set(jobs)
-        self._jobs = deque(job for job in self._jobs if job not in gone)
+        gone = set(images)
+        self._images = deque(image for image in self._images if image not in gone)
 
-    async def take(self, most: int, *, second: bool = False) -> list[Job]:
+    async def take(self, most: int, *, second: bool = False) -> list[QueuedImage]:
         """The next images for one classifier; waits until there is one.
 
         Where several workers are idle, each takes its share, so that the images of one
@@ -200,7 +200,7 @@ class Line:
                 raise
             finally:
                 self._turns.remove(turn)
-        share = -(-len(self._jobs) // (1 + self._idle))
+        share = -(-len(self._images) // (1 + self._idle))
         return self._pick(min(most, share))
 
     @property
@@ -210,33 +210,33 @@ class Line:
     def _enough(self, whole: int) -> bool:
         """Whether a worker is to take images now, after what waits too long was refused."""
         now = asyncio.get_running_loop().time()
-        if any(job.latest < now for job in self._jobs):
-            late = [job for job in self._jobs if job.latest < now]
+        if any(image.latest < now for image in self._images):
+            late = [image for image in self._images if image.latest < now]
             self.remove(late)
-            for job in late:
-                if not job.answer.done():
-                    job.answer.set_exception(TooLate())
+            for image in late:
+                if not image.answer.done():
+                    image.answer.set_exception(TooLate())
         if whole:
-            return not self._idle and len(self._jobs) >= whole
-        return bool(self._jobs)
+            return not self._idle and len(self._images) >= whole
+        return bool(self._images)
 
-    def _pick(self, count: int) -> list[Job]:
+    def _pick(self, count: int) -> list[QueuedImage]:
         """Up to `count` images for the classifier that the first one is for."""
-        first = self._jobs[0]
+        first = self._images[0]
         if first.deaths:
             count = 1  # alone: should it bring down this worker too, it is known to be the cause
-        picked: list[Job] = []
-        left: deque[Job] = deque()
+        picked: list[QueuedImage] = []
+        left: deque[QueuedImage] = deque()
         size = 0
-        while self._jobs and len(picked) < count:
-            job = self._jobs.popleft()
-            if picked and size + len(job.data) > self._batch_bytes:
-                left.append(job)
+        while self._images and len(picked) < count:
+            image = self._images.popleft()
+            if picked and size + len(image.data) > self._batch_bytes:
+                left.append(image)
                 break
-            fits = job.model == first.model and (job is first or not job.deaths)
-            (picked if fits else left).append(job)
-            size += len(job.data) if fits else 0
-        self._jobs.extendleft(reversed(left))
+            fits = image.model == first.model and (image is first or not image.deaths)
+            (picked if fits else left).append(image)
+            size += len(image.data) if fits else 0
+        self._images.extendleft(reversed(left))
         return picked
 
     def _wake(self, count: int, besides: _Turn | None = None) -> None:
@@ -244,7 +244,7 @@ class Line:
         for turn in sorted(self._turns, key=lambda turn: turn.whole > 0):
             if count == 0:
                 return
-            if turn is besides or turn.called.done() or len(self._jobs) < turn.whole:
+            if turn is besides or turn.called.done() or len(self._images) < turn.whole:
                 continue
             turn.called.set_result(None)
             count -= 1

@@ -2,7 +2,7 @@
 
 A worker that is busy has a second batch in its pipe where a whole one waits: it goes on at once,
 however long the server is at other things (hundreds of requests that it refuses, say). Images that
-a dead worker had begun with go back to the head of the line, each alone the next time, so that one
+a dead worker had begun with go back to the head of the queue, each alone the next time, so that one
 that kills workers is found.
 """
 
@@ -19,13 +19,13 @@ from foveate.serve.operations.logs import log
 from foveate.serve.operations.metrics import Metrics
 from foveate.serve.workers.process import (
     END_SECONDS,
-    Answered,
     Batch,
+    BatchAnswer,
     NotBegun,
     WorkerDied,
     WorkerProcess,
 )
-from foveate.serve.workers.queue import Job, Line, Refusal, Times
+from foveate.serve.workers.queue import ImageQueue, ImageRefusal, QueuedImage, Times
 
 MOST_DEATHS = 3
 """Workers that may die with an image before it is refused: alone in at least two of them."""
@@ -75,12 +75,12 @@ class Speed:
         return max(1, min(most, int(BATCH_SECONDS / self._seconds)))
 
 
-class Place:
+class WorkerSlot:
     """One place for a worker.
 
     Args:
         number: from 0.
-        line: where images wait.
+        queue: where images wait.
         start: a worker.
         most: images a batch.
         answer_seconds: a worker that takes longer for a batch is killed.
@@ -94,7 +94,7 @@ class Place:
     def __init__(
         self,
         number: int,
-        line: Line,
+        queue: ImageQueue,
         start: Start,
         most: int,
         answer_seconds: float,
@@ -103,7 +103,7 @@ class Place:
     ) -> None:
         self.worker: WorkerProcess | None = None
         self._number = number
-        self._line = line
+        self._queue = queue
         self._start = start
         self._most = most
         self._answer_seconds = answer_seconds
@@ -169,27 +169,27 @@ class Place:
         if worker is None:
             await self._start_again()
             return
-        jobs = await self._wait(worker)
+        images = await self._wait(worker)
         if worker.gone.done() and self.worker is worker:
-            self._line.put_back(jobs)
+            self._queue.put_back(images)
             await self._lose(worker, "it ended")
             return
         self._change()
         if self.worker is None or self._next is not None:
-            self._line.put_back(jobs)
-        elif jobs:
-            batch = asyncio.ensure_future(self._answer(self.worker, jobs))
-            self._batches[batch] = len(jobs)
+            self._queue.put_back(images)
+        elif images:
+            batch = asyncio.ensure_future(self._answer(self.worker, images))
+            self._batches[batch] = len(images)
             batch.add_done_callback(self._batches.pop)
 
-    async def _wait(self, worker: WorkerProcess) -> list[Job]:
+    async def _wait(self, worker: WorkerProcess) -> list[QueuedImage]:
         """Images to send; none where there is something else to do first."""
         busy = bool(self._batches)
         waiting: set[asyncio.Future[Any]] = {worker.gone, *self._batches}
-        taking: asyncio.Task[list[Job]] | None = None
+        taking: asyncio.Task[list[QueuedImage]] | None = None
         if len(self._batches) < BATCHES:
             most = self._speed.batch(self._most)
-            taking = asyncio.ensure_future(self._line.take(most, second=busy))
+            taking = asyncio.ensure_future(self._queue.take(most, second=busy))
             waiting.add(taking)
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -213,41 +213,41 @@ class Place:
         except (ModelFileError, WorkerDied) as error:
             log("worker does not start", level=logging.ERROR, error=str(error))
 
-    async def _answer(self, worker: WorkerProcess, jobs: list[Job]) -> None:
+    async def _answer(self, worker: WorkerProcess, images: list[QueuedImage]) -> None:
         """Have images classified, or give them back."""
-        jobs = [job for job in jobs if not job.answer.done()]
-        if not jobs:
+        images = [image for image in images if not image.answer.done()]
+        if not images:
             return
-        batch = worker.send(jobs[0].model, [job.data for job in jobs])
+        batch = worker.send(images[0].model, [image.data for image in images])
         try:
             await batch.begun
             begun = asyncio.get_running_loop().time()
-            for job in jobs:
-                self._metrics.stages.labels("queue").observe(begun - job.arrived)
-            answered = await self._answered(batch, jobs)
+            for image in images:
+                self._metrics.stages.labels("queue").observe(begun - image.arrived)
+            answered = await self._answered(batch, images)
         except NotBegun:
-            self._line.put_back([job for job in jobs if not job.answer.done()])
+            self._queue.put_back([image for image in images if not image.answer.done()])
             return
         except WorkerDied as death:
-            self._give_back(jobs)
+            self._give_back(images)
             await self._lose(worker, str(death))
             return
         self._pause = 0.0
         self._measure(batch, answered)
         times = Times(begun, answered.decode, answered.infer)
-        for job, answer in zip(jobs, answered.answers, strict=True):
-            job.times = times
-            if not job.answer.done():
-                job.answer.set_result(answer)
+        for image, answer in zip(images, answered.answers, strict=True):
+            image.times = times
+            if not image.answer.done():
+                image.answer.set_result(answer)
 
-    async def _answered(self, batch: Batch, jobs: Sequence[Job]) -> Answered:
+    async def _answered(self, batch: Batch, images: Sequence[QueuedImage]) -> BatchAnswer:
         """What the worker says, unless nobody waits for it any more.
 
         Raises:
             WorkerDied: it died, takes too long, or is not waited for.
         """
         # `wait`, unlike `gather`, leaves the answers alone when it is cancelled.
-        given_up = asyncio.ensure_future(asyncio.wait([job.answer for job in jobs]))
+        given_up = asyncio.ensure_future(asyncio.wait([image.answer for image in images]))
         either: set[asyncio.Future[Any]] = {batch.answered, given_up}
         try:
             await asyncio.wait(
@@ -264,21 +264,21 @@ class Place:
         finally:
             given_up.cancel()
 
-    def _give_back(self, jobs: Sequence[Job]) -> None:
-        """Images of a worker that died: back into the line, or refused after too many deaths."""
+    def _give_back(self, images: Sequence[QueuedImage]) -> None:
+        """Images of a worker that died: back into the queue, or refused after too many deaths."""
         again = []
-        for job in jobs:
-            job.deaths += 1
-            if job.answer.done():
+        for image in images:
+            image.deaths += 1
+            if image.answer.done():
                 continue
-            if job.deaths < MOST_DEATHS:
-                again.append(job)
+            if image.deaths < MOST_DEATHS:
+                again.append(image)
             else:
                 sentence = "Decoding it brings the decoder down; save it again to use it."
-                job.answer.set_result(Refusal(Reason.UNREADABLE, sentence))
-        self._line.put_back(again)
+                image.answer.set_result(ImageRefusal(Reason.UNREADABLE, sentence))
+        self._queue.put_back(again)
 
-    def _measure(self, batch: Batch, answered: Answered) -> None:
+    def _measure(self, batch: Batch, answered: BatchAnswer) -> None:
         self._metrics.batches.labels(batch.model.name).observe(batch.count)
         self._metrics.stages.labels("decode").observe(answered.decode)
         self._metrics.stages.labels("infer").observe(answered.infer)
