@@ -50,7 +50,7 @@ class Server:
         self.asked = threading.Event()
 
     async def models(self, request: Request) -> Response:
-        return JSONResponse({"models": [{"name": "patterns"}, {"name": "other"}]})
+        return JSONResponse({"models": [model_info("patterns"), model_info("other")]})
 
     async def predict(self, request: Request) -> Response:
         body = await request.body()
@@ -79,6 +79,12 @@ class Server:
             "probabilities": one.probabilities,
         }
         return JSONResponse({"model": "patterns", "id": "0" * 64, "predictions": [said]})
+
+
+def model_info(name: str, *, default: bool = False) -> dict[str, object]:
+    """What a server tells about a classifier."""
+    facts = {"id": "0" * 64, "labels": ["a"], "resolution": 64, "backbone": "small"}
+    return {"name": name, "default": default, **facts}
 
 
 def failure(status: int, reason: str, *images: object) -> Response:

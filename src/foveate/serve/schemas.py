@@ -1,4 +1,7 @@
-"""What goes over the wire, typed; the OpenAPI description is made from these."""
+"""What goes over the wire, typed, for the server and for the client.
+
+The OpenAPI description is made from these.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ EXAMPLE_IMAGE = (
 """A PNG of one pixel, so that the examples in the description are accepted."""
 
 _ID = "4a1c7d9f6b0e2835c1d4f7a90b3e6c8d5f2a1b4c7e0d3f6a9b2c5e8d1f4a7b0c"
+_Share = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PredictRequest(BaseModel):
@@ -29,8 +33,8 @@ class ImagePrediction(BaseModel):
 
     name: str | None = Field(description="of the file, where one was given")
     label: str = Field(description="the most probable one")
-    probability: float = Field(ge=0, le=1.0001, description="of that label")
-    probabilities: dict[str, float] = Field(
+    probability: _Share = Field(ge=0, le=1.0001, description="of that label")
+    probabilities: dict[str, _Share] = Field(
         description="of every label, and then they sum to 1; or of `top_k` of them"
     )
 

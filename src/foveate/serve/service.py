@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from foveate.runtime import usable_cores
-from foveate.serve.http.refusals import RefusedImage, RequestRefused, busy, images_refused
+from foveate.serve.http.refusals import RequestRefused, busy, images_refused
 from foveate.serve.http.tokens import Tokens
 from foveate.serve.models import ServedModel
 from foveate.serve.operations.logs import PredictionLog, Writer
@@ -18,6 +18,7 @@ from foveate.serve.operations.reload import Reloader
 from foveate.serve.operations.telemetry import make_tracer
 from foveate.serve.operations.tls import read_certificate
 from foveate.serve.operations.tracing import Trace
+from foveate.serve.schemas import ErrorImage
 from foveate.serve.settings import ServerSettings
 from foveate.serve.workers.pool import Pool
 from foveate.serve.workers.process import Setup
@@ -277,7 +278,9 @@ class Service:
         if trace is not None:
             trace.answered(images)
         refused = [
-            RefusedImage(index, uploads[index].name, answer.reason, answer.detail)
+            ErrorImage(
+                index=index, name=uploads[index].name, reason=answer.reason, error=answer.detail
+            )
             for index, answer in enumerate(answers)
             if isinstance(answer, ImageRefusal)
         ]

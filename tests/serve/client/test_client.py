@@ -59,7 +59,7 @@ class Fake:
     async def models(self, request: Request) -> Response:
         if (refused := self._unauthorized(request)) is not None:
             return refused
-        return JSONResponse({"models": [{"name": "tiles"}, {"name": "fashion", "default": True}]})
+        return JSONResponse({"models": [model_info("tiles"), model_info("fashion", default=True)]})
 
     async def predict(self, request: Request) -> Response:
         body = await request.body()
@@ -104,6 +104,12 @@ class Fake:
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return failure(401, "unauthorized", "A token is needed.")
         return None
+
+
+def model_info(name: str, *, default: bool = False) -> dict[str, object]:
+    """What a server tells about a classifier."""
+    facts = {"id": "0" * 64, "labels": ["a"], "resolution": 64, "backbone": "small"}
+    return {"name": name, "default": default, **facts}
 
 
 def failure(status: int, reason: str, error: str, **more: object) -> Response:

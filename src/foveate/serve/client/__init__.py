@@ -11,7 +11,7 @@ It answers as `foveate.Classifier` does: an image that cannot be used is a predi
 which comes with `foveate[serve]`.
 
     client ─> retrying ─> connection ═ HTTP ═> server
-       └─ answers <─ refusals <───────────┘
+       └─ errors <──┘
 """
 
 from foveate.serve.client.client import NOT_ANSWERED, Client

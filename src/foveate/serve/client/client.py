@@ -20,9 +20,9 @@ from foveate.errors import CallError, ImageRefused
 from foveate.image import Limits
 from foveate.ordered import map_in_order
 from foveate.serve.client import errors
-from foveate.serve.client.answers import Answer, Models, failure
 from foveate.serve.client.connection import open_connections, server_url
 from foveate.serve.client.retrying import NoAnswerError, OnRetry, RetryingSender
+from foveate.serve.schemas import ModelsResponse, PredictResponse
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -135,9 +135,10 @@ class Client:
         if not response.is_success:
             raise errors.refusal(response, self.url, has_token=self._has_token)
         try:
-            return Models.model_validate_json(response.content).names
+            models = ModelsResponse.model_validate_json(response.content).models
         except ValidationError:
             raise errors.stranger(self.url) from None
+        return [model.name for model in sorted(models, key=lambda model: not model.default)]
 
     def _predict(self, image: ImageLike) -> Prediction:
         path = files.printable(str(image)) if isinstance(image, str | Path) else None
@@ -159,11 +160,12 @@ class Client:
                 raise self._refusal(response)
             return Prediction(path, None, None, {}, refused)
         try:
-            answer = Answer.model_validate_json(response.content)
-        except ValidationError:
+            answer = PredictResponse.model_validate_json(response.content)
+            (prediction,) = answer.predictions
+        except ValueError:  # not JSON of this kind, or not one prediction
             raise errors.stranger(self.url) from None
-        self.answered_by, one = answer.model, answer.predictions[0]
-        return Prediction(path, one.label, one.probability, one.probabilities)
+        self.answered_by = answer.model
+        return Prediction(path, prediction.label, prediction.probability, prediction.probabilities)
 
     def _body(self, data: bytes) -> tuple[bytes, str]:
         if self._as_base64:
@@ -175,7 +177,7 @@ class Client:
 
     def _refusal(self, response: httpx.Response) -> CallError:
         """Why the server will answer no image; it may be asked which models it has."""
-        if failure(response).reason == "unknown_model" and self.model is not None:
+        if errors.failure(response).reason == "unknown_model" and self.model is not None:
             return CallError(
                 f"The server at {self.url} has no model ‘{self.model}’; it has "
                 f"{', '.join(self.models())}."

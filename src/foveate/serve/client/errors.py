@@ -7,13 +7,47 @@ from collections.abc import Iterator
 from socket import EAI_NONAME, gaierror
 from typing import TYPE_CHECKING
 
+from pydantic import Field, ValidationError
+
 from foveate.errors import CallError
-from foveate.serve.client.answers import failure, printable, said
+from foveate.serve.schemas import ErrorImage, ErrorResponse
 
 if TYPE_CHECKING:
     import httpx
 
+MOST_SHOWN = 300
+"""Characters of a server's words that are handed on."""
+
 _TOO_LARGE = 413
+
+
+class Failure(ErrorResponse):
+    """The answer to a request that failed; what a stranger leaves out is empty."""
+
+    error: str = ""
+    reason: str = ""
+    request_id: str = ""
+    images: list[ErrorImage] = Field(default_factory=list)
+
+
+def failure(response: httpx.Response) -> Failure:
+    """What a response says about a failure."""
+    try:
+        return Failure.model_validate_json(response.content)
+    except ValidationError:
+        return Failure()
+
+
+def printable(text: str) -> str:
+    """What a server said, without what could confuse a terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "…"
+
+
+def _words(response: httpx.Response) -> str:
+    """A failure in the server's own words."""
+    words = failure(response).error or f"{response.reason_phrase or response.status_code}."
+    return printable(words)
 
 
 def stranger(url: str) -> CallError:
@@ -32,9 +66,9 @@ def refused_image(response: httpx.Response, *, sent: int) -> str | None:
     """
     told = failure(response)
     if told.images:
-        one = told.images[0]
-        error = printable(one.error)
-        return error if error.startswith(f"{one.reason}:") else f"{one.reason}: {error}"
+        image = told.images[0]
+        error = printable(image.error)
+        return error if error.startswith(f"{image.reason}:") else f"{image.reason}: {error}"
     if response.status_code == _TOO_LARGE:
         words = printable(told.error) or f"{sent / 2**20:.1f} MB are too much for the server"
         return f"too_large: {words}"
@@ -59,13 +93,13 @@ def refusal(response: httpx.Response, url: str, *, has_token: bool) -> CallError
         return CallError(f"The server at {url} sends on to ‘{target}’: use that URL.")
     if status in {404, 405} and not failure(response).reason:
         return stranger(url)
-    return CallError(f"The server at {url} answers {status}: {said(response)}")
+    return CallError(f"The server at {url} answers {status}: {_words(response)}")
 
 
 def busy(response: httpx.Response, url: str) -> str:
     """Why another attempt may succeed."""
     state = "failed" if response.status_code == 500 else "is busy or starting"
-    return f"The server at {url} {state}: {said(response)}"
+    return f"The server at {url} {state}: {_words(response)}"
 
 
 def trouble(error: httpx.TransportError, url: str, *, timeout: float, answered: bool) -> str:

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from foveate.serve.schemas import ErrorImage, ErrorResponse
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedImage:
-    """An image of a request that cannot be used.
-
-    Attributes:
-        index: which one, from 0.
-        name: of the file, where the request gave one.
-        reason: see `foveate.errors.Reason`.
-        detail: one plain sentence.
-    """
-
-    index: int
-    name: str | None
-    reason: str
-    detail: str
 
 
 class RequestRefused(Exception):  # noqa: N818 - reads as the sentence it is
@@ -48,7 +30,7 @@ class RequestRefused(Exception):  # noqa: N818 - reads as the sentence it is
         sentence: str,
         *,
         retry_after: int | None = None,
-        images: Sequence[RefusedImage] = (),
+        images: Sequence[ErrorImage] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(sentence)
@@ -66,10 +48,7 @@ class RequestRefused(Exception):  # noqa: N818 - reads as the sentence it is
             error=self.sentence,
             reason=self.reason,
             request_id=request_id,
-            images=[
-                ErrorImage(index=one.index, name=one.name, reason=one.reason, error=one.detail)
-                for one in self.images
-            ],
+            images=list(self.images),
         )
         return Response(to_json(body), self.status, self.headers, "application/json")
 
@@ -90,7 +69,7 @@ def too_many_images(count: int, most: int) -> RequestRefused:
     return RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", sentence)
 
 
-def images_refused(refused: Sequence[RefusedImage]) -> RequestRefused:
+def images_refused(refused: Sequence[ErrorImage]) -> RequestRefused:
     """A refusal because of images: 413 where all of them are too large, else 422."""
     first = refused[0]
     which = f"Image {first.index + 1}" + (f" (‘{first.name}’)" if first.name else "")
@@ -100,5 +79,5 @@ def images_refused(refused: Sequence[RefusedImage]) -> RequestRefused:
     else:
         status, reason = HTTPStatus.UNPROCESSABLE_ENTITY, "image_refused"
     return RequestRefused(
-        status, reason, f"{which} cannot be used: {first.detail}{others}", images=refused
+        status, reason, f"{which} cannot be used: {first.error}{others}", images=refused
     )

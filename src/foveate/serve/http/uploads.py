@@ -13,13 +13,12 @@ from starlette.requests import Request
 from foveate.errors import Reason
 from foveate.serve.http.forms import read_form
 from foveate.serve.http.refusals import (
-    RefusedImage,
     RequestRefused,
     images_refused,
     invalid,
     too_many_images,
 )
-from foveate.serve.schemas import PredictRequest
+from foveate.serve.schemas import ErrorImage, PredictRequest
 from foveate.serve.service import Upload
 from foveate.serve.settings import ServerSettings
 
@@ -76,7 +75,9 @@ def decode_base64(text: str, index: int) -> bytes:
         data = data.translate(_URL_SAFE, b" \t\r\n\v\f").rstrip(b"=")
         return pybase64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
     except (binascii.Error, ValueError):
-        refused = RefusedImage(index, None, Reason.UNSUPPORTED, "It is not base64.")
+        refused = ErrorImage(
+            index=index, name=None, reason=Reason.UNSUPPORTED, error="It is not base64."
+        )
         raise images_refused([refused]) from None
 
 
