@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,25 @@ def served(model_file: Path) -> ServedModel:
     return read_served("patterns", model_file)
 
 
-@pytest.fixture(scope="module")
-def server(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server with two workers and a small limit for bodies, for all tests of a module."""
-    log = tmp_path_factory.mktemp("serve") / "log"
+@contextmanager
+def _small_server(model_file: Path, folder: Path) -> Iterator[Running]:
+    """A server with two workers and a small limit for bodies."""
     limits = ("--max-body", 1, "--max-images", 8)
-    with serving(log, model_file, "--workers", 2, *limits) as running:
+    with serving(folder / "log", model_file, "--workers", 2, *limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server for all tests that leave it as it was."""
+    with _small_server(model_file, tmp_path_factory.mktemp("serve")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_server(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Another one, for a module that stops it, or reads all that it logged."""
+    with _small_server(model_file, tmp_path_factory.mktemp("serve")) as running:
         yield running
 
 

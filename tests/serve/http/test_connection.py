@@ -17,6 +17,13 @@ from support.servers import Running, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture(scope="module")
+def server(own_server: Running) -> Running:
+    """A server of this module's own."""
+    return own_server
+
+
 MEGABYTE = 2**20
 
 

@@ -20,6 +20,13 @@ from support.servers import Running, serving
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture(scope="module")
+def server(own_server: Running) -> Running:
+    """A server of this module's own."""
+    return own_server
+
+
 IMAGE_STATUSES = {200, 413, 422}
 NONSENSE_STATUSES = IMAGE_STATUSES | {400, 403, 404, 405, 408, 415, 431}
 CLOSED = 0

@@ -113,8 +113,8 @@ class _SpanTrace(Trace):
         # From the clock of the event loop to the time of day.
         offset = time.time() - asyncio.get_running_loop().time()
         batches = Counter(image.times for image in images if image.times is not None)
-        for times, images in batches.items():
-            self._stages(times, first, offset, images)
+        for times, count in batches.items():
+            self._stages(times, first, offset, count)
 
     def _stages(self, times: Times, arrived: float, offset: float, images: int) -> None:
         from opentelemetry.trace import set_span_in_context
