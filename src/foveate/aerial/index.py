@@ -34,17 +34,6 @@ ROWS = 50_000
 
 _META = b"foveate"
 
-_POLYGON = np.dtype(
-    [
-        ("order", "u1"),
-        ("type", "<u4"),
-        ("rings", "<u4"),
-        ("points", "<u4"),
-        ("corners", "<f8", (5, 2)),
-    ]
-)
-"""A square as WKB."""
-
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -180,20 +169,15 @@ def squares(grid: Grid, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> pa.
         grid: of the tiles.
         rows: (n,) of the grid.
         cols: (n,) of the grid.
-
-    Source: OGC 06-103r4, Simple feature access, part 1, section 8.
     """
-    shapes = np.empty(len(rows), _POLYGON)
-    shapes["order"], shapes["type"], shapes["rings"], shapes["points"] = 1, 3, 1, 5
+    import shapely
+
     left, bottom = cols * grid.size, rows * grid.size
     right, top = left + grid.size, bottom + grid.size
-    corners = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
-    for number, (x, y) in enumerate(corners):
-        shapes["corners"][:, number, 0], shapes["corners"][:, number, 1] = x, y
-    ends = np.arange(len(rows) + 1, dtype=np.int32) * _POLYGON.itemsize
-    return pa.Array.from_buffers(
-        pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(shapes.tobytes())]
-    )
+    x = np.stack([left, right, right, left, left], axis=-1)
+    y = np.stack([bottom, bottom, top, top, bottom], axis=-1)
+    outlines = shapely.polygons(np.stack([x, y], axis=-1, dtype=np.float64))
+    return pa.array(shapely.to_wkb(outlines), pa.binary())
 
 
 def _table(tiles: Sequence[Tile], grid: Grid, schema: pa.Schema) -> pa.Table:

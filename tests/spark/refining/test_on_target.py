@@ -30,7 +30,7 @@ from foveate.launch.processes import run_machines
 from foveate.settings import Settings
 from foveate.spark.refining import processes as refining
 from foveate.spark.refining.on_target import RefinedThere, refine_on_target
-from foveate.spark.refining.readiness import Job
+from foveate.spark.refining.readiness import RefineJob
 from foveate.spark.refining.worker import Failed, Made, Terminal
 from foveate.targets import Target
 from foveate.workflow.places import Destination
@@ -93,16 +93,16 @@ class FakeCluster:
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
-        self.jobs: list[Job] = []
+        self.jobs: list[RefineJob] = []
 
-    def __call__(self, _target: Target, _function: object, job: Job, **_: object) -> object:
+    def __call__(self, _target: Target, _function: object, job: RefineJob, **_: object) -> object:
         self.jobs.append(job)
         return self.answer
 
 
 def ask(
     answer: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **more: Any
-) -> tuple[RefinedThere, Job]:
+) -> tuple[RefinedThere, RefineJob]:
     cluster = FakeCluster(answer)
     monkeypatch.setattr(refining, "run_on_cluster", cluster)
     asked: dict[str, Any] = {

@@ -23,7 +23,7 @@ from foveate.history.tracking import connected
 from foveate.predictions import read_predictions
 from foveate.spark.refining import processes as refining
 from foveate.spark.refining import readiness
-from foveate.spark.refining.readiness import Job
+from foveate.spark.refining.readiness import RefineJob
 from foveate.targets import Target
 from support.spark_cluster import Cluster
 
@@ -123,13 +123,13 @@ def test_only_what_is_for_people_is_shown() -> None:
 
 
 @pytest.fixture
-def job(patterns: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+def job(patterns: Path, monkeypatch: pytest.MonkeyPatch) -> RefineJob:
     monkeypatch.setattr(readiness, "find_spec", lambda _: object())  # torch and the like
     monkeypatch.setenv("FOVEATE_HISTORY", "off")
-    return Job(str(patterns), "p", "{}", "efficientnet-lite0", "run", "m.onnx", "m.html")
+    return RefineJob(str(patterns), "p", "{}", "efficientnet-lite0", "run", "m.onnx", "m.html")
 
 
-def test_a_worker_that_has_everything(job: Job) -> None:
+def test_a_worker_that_has_everything(job: RefineJob) -> None:
     assert readiness._problem(job) == ""
 
 
@@ -142,18 +142,18 @@ def test_a_worker_that_has_everything(job: Job) -> None:
         ({"backbone": "resnet999"}, "FOVEATE_BACKBONES"),
     ],
 )
-def test_what_a_worker_lacks(change: dict[str, str], said: str, job: Job) -> None:
+def test_what_a_worker_lacks(change: dict[str, str], said: str, job: RefineJob) -> None:
     problem = readiness._problem(replace(job, **change))  # type: ignore[arg-type]
     assert said in problem
     assert problem.startswith("The worker ")
 
 
-def test_a_worker_without_pytorch(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_pytorch(job: RefineJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "find_spec", lambda name: None if name == "torch" else name)
     assert "has no torch. To refine there" in readiness._problem(job)
 
 
-def test_a_folder_is_known_by_its_mark(job: Job, tmp_path: Path) -> None:
+def test_a_folder_is_known_by_its_mark(job: RefineJob, tmp_path: Path) -> None:
     with readiness._marked(str(tmp_path / "cache")) as mark:
         (batch,) = readiness._look(job, mark, iter(()))
         assert batch.to_pylist() == [{"problem": "", "shares": True}]
@@ -165,7 +165,7 @@ def test_a_folder_is_known_by_its_mark(job: Job, tmp_path: Path) -> None:
         assert mark == ""
 
 
-def test_a_problem_on_one_worker_is_enough(job: Job, tmp_path: Path) -> None:
+def test_a_problem_on_one_worker_is_enough(job: RefineJob, tmp_path: Path) -> None:
     rows = [SimpleNamespace(problem="", shares=True), SimpleNamespace(problem="", shares=False)]
     tasks = SimpleNamespace(mapInArrow=lambda *_, **__: SimpleNamespace(collect=lambda: rows))
     session: Any = SimpleNamespace(range=lambda *_: tasks)

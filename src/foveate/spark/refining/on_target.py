@@ -15,7 +15,7 @@ from foveate.errors import ClusterError
 if TYPE_CHECKING:
     from foveate.history import Outcome
     from foveate.settings import Settings
-    from foveate.spark.refining.readiness import Job
+    from foveate.spark.refining.readiness import RefineJob
     from foveate.spark.refining.worker import Terminal
     from foveate.targets import Target
     from foveate.workflow.places import Destination
@@ -133,10 +133,10 @@ def _job(
     name: str,
     model: Path,
     report: Path,
-) -> Job:
+) -> RefineJob:
     from foveate.backbones.registry import user_folder
     from foveate.catalog.workspace import user_cache
-    from foveate.spark.refining.readiness import Job
+    from foveate.spark.refining.readiness import RefineJob
 
     if settings.test_list:
         wanted = files.absolute(settings.test_list)
@@ -148,7 +148,7 @@ def _job(
         there, cache = files.join(there, "images"), project / ".foveate" / "refine"
     if target.storage and not files.is_url(target.storage):
         cache = Path(target.storage) / "cache"
-    return Job(
+    return RefineJob(
         source=there,
         shown=source,
         # What was left open is settled by what the worker's device can do.

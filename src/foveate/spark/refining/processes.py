@@ -15,7 +15,7 @@ from io import TextIOBase
 from typing import TYPE_CHECKING, Any, TextIO
 
 from foveate.errors import ClusterError, SettingsError
-from foveate.spark.refining.readiness import Job, look_at_all
+from foveate.spark.refining.readiness import RefineJob, look_at_all
 from foveate.targets import Target
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ _ABSENT = re.compile(r"No module named '?([\w.]+)'?")
 
 def run_on_cluster(
     target: Target,
-    function: Callable[[Job], object],
-    job: Job,
+    function: Callable[[RefineJob], object],
+    job: RefineJob,
     *,
     device: str,
     notice: Callable[[str], None],

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RefineJob:
     """What every process of a cluster is told.
 
     Attributes:
@@ -71,7 +71,7 @@ class Job:
         os.environ["FOVEATE_HISTORY"] = "off"
 
 
-def look_at_all(session: SparkSession, count: int, job: Job) -> bool:
+def look_at_all(session: SparkSession, count: int, job: RefineJob) -> bool:
     """Whether all workers share the job's cache.
 
     Raises:
@@ -89,14 +89,16 @@ def look_at_all(session: SparkSession, count: int, job: Job) -> bool:
     return all(row.shares for row in found)
 
 
-def _look(job: Job, mark: str, _batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _look(
+    job: RefineJob, mark: str, _batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     shares = bool(mark) and Path(mark).is_file() and os.access(Path(mark).parent, os.W_OK)
     yield pa.RecordBatch.from_pydict({"problem": [_problem(job)], "shares": [shares]})
 
 
-def _problem(job: Job) -> str:
+def _problem(job: RefineJob) -> str:
     """What keeps this worker from doing the job, in a sentence; nothing where it can."""
     from foveate.backbones import find_backbone
     from foveate.backbones.extra import NEEDED

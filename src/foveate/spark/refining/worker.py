@@ -20,7 +20,7 @@ from foveate.spark.refining.processes import OURS
 
 if TYPE_CHECKING:
     from foveate.progress import Progress
-    from foveate.spark.refining.readiness import Job
+    from foveate.spark.refining.readiness import RefineJob
     from foveate.workflow.training import Training
 
 MOST_BYTES = 128 * 2**20
@@ -70,7 +70,7 @@ class Terminal:
     show: Callable[[Training, Path, Path], None]
 
 
-def refine_here(job: Job, terminal: Terminal) -> Made | Failed | None:
+def refine_here(job: RefineJob, terminal: Terminal) -> Made | Failed | None:
     """What each process on the cluster does; the first one alone has something to say.
 
     Raises:
@@ -128,7 +128,7 @@ class _Prefixed(io.TextIOBase):
 
 
 @contextmanager
-def _cache(job: Job) -> Iterator[None]:
+def _cache(job: RefineJob) -> Iterator[None]:
     """Within, derived data goes where all processes share it, or to a folder of this one's own."""
     if job.cache:
         os.environ["FOVEATE_CACHE"] = job.cache
@@ -139,7 +139,7 @@ def _cache(job: Job) -> Iterator[None]:
         yield
 
 
-def _refine(job: Job, progress: Progress, terminal: Terminal) -> Made:
+def _refine(job: RefineJob, progress: Progress, terminal: Terminal) -> Made:
     from foveate.history.facts import facts
     from foveate.history.handover import pack_outcome
     from foveate.settings import Settings
