@@ -10,8 +10,6 @@ import typer
 from foveate.cli import options
 from foveate.cli.shared import ending_on_sigterm, need_extra
 
-NEEDED = ("fastapi", "httptools", "prometheus_client", "pybase64", "python_multipart", "uvicorn")
-
 
 def serve(
     models: Annotated[
