@@ -29,6 +29,8 @@ from foveate.model_file import Summary, compose
 from foveate.runtime import Precision, open_network
 from foveate.settings import Settings
 
+DEFAULTS = Settings()
+
 
 class ImageFeaturizer(TransformerMixin, BaseEstimator):
     """Images to features of a frozen, pretrained backbone.
@@ -46,9 +48,9 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: str = "efficientnet-lite0",
-        resolution: int = 224,
-        resize: ResizeRule = "crop",
+        backbone: str = DEFAULTS.backbone,
+        resolution: int = DEFAULTS.resolution,
+        resize: ResizeRule = DEFAULTS.resize,
         precision: Precision = "auto",
         workers: int | None = None,
     ) -> None:
@@ -110,12 +112,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         classifier: HeadKind = "svm",
         c: float | None = None,
         class_weight: Literal["balanced"] | None = None,
-        backbone: str = "efficientnet-lite0",
-        resolution: int = 224,
-        resize: ResizeRule = "crop",
+        backbone: str = DEFAULTS.backbone,
+        resolution: int = DEFAULTS.resolution,
+        resize: ResizeRule = DEFAULTS.resize,
         precision: Precision = "auto",
-        folds: int = 5,
-        trees: int = 300,
+        folds: int = DEFAULTS.folds,
+        trees: int = DEFAULTS.trees,
         random_state: int = 0,
         workers: int | None = None,
     ) -> None:
@@ -147,7 +149,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             _featurize(self, X),
             [names[i] for i in index],
             kind=self.classifier,
-            c_grid=Settings().c if self.c is None else (self.c,),
+            c_grid=DEFAULTS.c if self.c is None else (self.c,),
             class_weight=self.class_weight,
             folds=self.folds,
             trees=self.trees,

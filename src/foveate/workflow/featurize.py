@@ -93,7 +93,7 @@ def featurize(
 
     Raises:
         SourceError: the source cannot be read.
-        FoveateError: another of its kinds; see `spark.bulk.featurize`.
+        FoveateError: another of its kinds; see `spark.jobs.bulk.featurize`.
         Stopped: `stop` was set.
         ValueError: a cluster was named, but no place for the result.
     """

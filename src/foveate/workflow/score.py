@@ -56,7 +56,7 @@ def score(
         The counts; on this machine the predictions, too.
 
     Raises:
-        FoveateError: one of its kinds; see `scoring.score_source` and `spark.bulk.score`.
+        FoveateError: one of its kinds; see `scoring.score_source` and `spark.jobs.bulk.score`.
         Stopped: `stop` was set.
         ValueError: a cluster was named, but no place for the result.
     """

@@ -15,7 +15,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Engine(Protocol):
-    """What does the work; `spark.cutting` has one for clusters."""
+    """What does the work; `cutting.cluster` has one for clusters."""
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T], stage: str) -> list[R]:
         """The results of all tasks, in their order; `len` of a task is its number of tiles."""

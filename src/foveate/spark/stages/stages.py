@@ -29,7 +29,7 @@ from pyspark.sql.types import DataType, StringType
 from foveate.backbones import find_backbone
 from foveate.classifier import Classifier, load_classifier
 from foveate.image import Resize
-from foveate.settings import make_settings
+from foveate.settings import Settings, make_settings
 from foveate.spark.stages.base import ImageStage, StorageOptions
 from foveate.spark.stages.saving import StageReader
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from foveate.image import ResizeRule
 
+DEFAULTS = Settings()
 HOME = "foveate.spark"
 """The module that saved pipelines name, wherever the classes live."""
 
@@ -86,9 +87,9 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         inputCol: str | None = None,
         outputCol: str = "features",
         errorCol: str = "error",
-        backbone: str = "efficientnet-lite0",
-        resolution: int = 224,
-        resize: str = "crop",
+        backbone: str = DEFAULTS.backbone,
+        resolution: int = DEFAULTS.resolution,
+        resize: str = DEFAULTS.resize,
         precision: str = "auto",
         outputType: str = "vector",
         batch: int = 0,
@@ -96,7 +97,10 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
     ) -> None:
         super().__init__()
         self._setDefault(
-            outputCol="features", backbone="efficientnet-lite0", resolution=224, resize="crop"
+            outputCol="features",
+            backbone=DEFAULTS.backbone,
+            resolution=DEFAULTS.resolution,
+            resize=DEFAULTS.resize,
         )
         self._saved: tuple[str, bytes] | None = None
         self.setStorageOptions(storageOptions or {})
