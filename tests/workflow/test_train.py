@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from conftest import draw_folder
-from foveate.errors import Stopped
+from foveate.errors import SettingsError, Stopped
 from foveate.files import join
 from foveate.history import find_place
 from foveate.history.outbox import Entry, waiting
@@ -71,6 +71,11 @@ def test_a_project_has_usual_places_and_its_own_settings(tmp_path: Path) -> None
     assert (run.training.settings.resolution, run.training.settings.seed) == (64, 1)
     with pytest.raises(TypeError, match="seed"):
         train(tmp_path / "p", SMALL, seed=1)
+
+
+def test_a_network_is_not_refined_here_where_a_cluster_is_named(patterns: Path) -> None:
+    with pytest.raises(SettingsError, match="foveate refine --target"):
+        train(patterns, classifier="dnn", engine="spark")
 
 
 def test_nothing_is_written_unless_it_is_wanted(

@@ -8,6 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from foveate.classifier import Classifier
+from foveate.errors import SettingsError
 from foveate.evaluation import write_report
 from foveate.files import is_url, write_anywhere
 from foveate.launch.position import is_one_of_many
@@ -104,6 +105,11 @@ def train(
         destination = Destination(out, report, project)
         destination.check([*files_of(source), settings.test_list])
     cluster = None if is_one_of_many() else choose_target(engine, target, project)
+    if cluster is not None and settings.refines:
+        raise SettingsError(
+            "A network is refined on a cluster by the command, foveate refine --target; without a "
+            "target it is refined on this machine."
+        )
     known = settings.as_text() | {
         "limit": str(limit),
         "engine": engine,
