@@ -66,7 +66,11 @@ def test_what_is_kept(
     ("name", "number"), [("stopped", signal.SIGINT), ("killed", signal.SIGKILL)]
 )
 def test_what_is_kept_of_what_ends_early(
-    name: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    number: signal.Signals,
+    tmp_path: Path,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FOVEATE_HISTORY", str(tmp_path / "history"))
     source = draw_folder(tmp_path / "photos", 300)
@@ -77,7 +81,7 @@ def test_what_is_kept_of_what_ends_early(
         text=True,
         preexec_fn=hear_ctrl_c,
     )
-    while not entries() and process.poll() is None:
+    while not list(own_cache.rglob("*.parquet")) and process.poll() is None:
         time.sleep(0.05)
     assert process.poll() is None, "it is at work"
     process.send_signal(number)
