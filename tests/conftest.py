@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,17 @@ def own_backbones(
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests leave nothing in the run history; those about it turn it on."""
-    monkeypatch.setenv("FOVEATE_HISTORY", "off")
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(autouse=True, scope="session")
+def no_history() -> Iterator[None]:
+    """Tests leave nothing in the run history; those about it turn it on.
+
+    For the whole session: what a module's fixtures train is not for a history either.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOVEATE_HISTORY", "off")
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 def hear_ctrl_c() -> None:

@@ -168,21 +168,3 @@ def test_a_killed_search_goes_on(tmp_path: Path, tmp_path_factory: pytest.TempPa
     assert {-signal.SIGKILL, 130} <= set(ends) <= {-signal.SIGKILL, 130, 0}
     found = result(start(source, cache, report, *sizes))
     assert measures(found) == measures(expected)
-
-
-@pytest.mark.slow
-def test_the_minutes_hold(tmp_path: Path) -> None:
-    """Also within one long featurizing, however fast the machine is."""
-    source = draw_folder(tmp_path / "many", 200)
-    short = ("--resolution", "96", "--classifier", "svm", "--set", "c=[1.0]")
-    begun = time.monotonic()
-    result(start(source, tmp_path / "alone", tmp_path / "alone.html", *short))
-    alone = time.monotonic() - begun
-
-    # Half of it is kept for the training; the features at 1024 pixels take four times as long.
-    given = ("--resolution", "1024", "--minutes", str(2 * alone / 60))
-    begun = time.monotonic()
-    first = result(start(source, tmp_path / "cache", tmp_path / "t.html", *short, *given))
-    assert time.monotonic() - begun < 2 * alone + max(alone, 10)
-    assert first["untried"] == ["svm on efficientnet-lite0 at 1024 px"]
-    assert first["chosen"]["resolution"] == 96

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -82,6 +83,34 @@ def test_a_dropped_candidate_costs_a_part_only(tmp_path: Path, small: Settings) 
 def test_without_time_it_says_so_and_keeps_what_it_has(patterns: Path, small: Settings) -> None:
     with pytest.raises(SettingsError, match="run the same command again"):
         tune(patterns, small, minutes=1e-6, resolutions=[64])
+
+
+def test_the_minutes_end_a_long_featurizing(
+    tmp_path: Path, small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are up after the first image of the second candidate: the rest is not computed."""
+    source = draw_folder(tmp_path / "many", 40)
+    now, told = 0.0, []
+
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        nonlocal now
+        if stage == "tune" and total / 2 < done < total:
+            told.append(done)
+            now = 60.0
+
+    monkeypatch.setattr("foveate.tuning.budget.time", SimpleNamespace(monotonic=lambda: now))
+    found = tune(
+        source,
+        small,
+        minutes=1,
+        resolutions=(64, 96),
+        classifiers=("svm",),
+        progress=progress,
+    )
+    assert len(told) == 1
+    assert [one.candidate.resolution for one in found.tried] == [64]
+    assert [one.resolution for one in found.untried] == [96]
+    assert found.chosen.candidate.resolution == 64
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan")])
