@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.aerial.cut_options import CutOptions
 from foveate.aerial.cutting.survey import Survey
 from foveate.aerial.landcover import LEAST_COVERED
-from foveate.errors import SettingsError
 
 REASONS: Mapping[str, str] = {
     "overlap": "covered better by another raster of the same year",
@@ -31,44 +31,6 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Which tiles are wanted.
-
-    Attributes:
-        labelled: whether only tiles with a label are.
-        min_share: of a tile's area that must have its label, in [0, 1].
-        max_nodata: share of pixels that may be without data, in [0, 1).
-        balanced: take as many tiles of each label as there are of the rarest.
-        per_label: take so many of each label at most; None for all.
-        limit: take so many in all at most; None for all.
-        seed: of what is taken.
-    """
-
-    labelled: bool = True
-    min_share: float = 0.5
-    max_nodata: float = 0.05
-    balanced: bool = False
-    per_label: int | None = None
-    limit: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_share <= 1:
-            raise SettingsError(f"--min-share {self.min_share:g} is not a share from 0 to 1.")
-        if not 0 <= self.max_nodata < 1:
-            raise SettingsError(
-                f"--max-nodata {self.max_nodata:g} is not a share from 0 to below 1."
-            )
-        if (self.balanced or self.per_label is not None) and not self.labelled:
-            raise SettingsError(
-                "Tiles can be balanced only where they have labels: give --labels LANDCOVER."
-            )
-        for flag, value in (("--per-label", self.per_label), ("--limit", self.limit)):
-            if value is not None and value < 1:
-                raise SettingsError(f"{flag} must be at least 1.")
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """What was kept of n tiles.
 
@@ -82,8 +44,8 @@ class Choice:
     left_out: Mapping[str, int]
 
 
-def choose(survey: Survey, years: Sequence[int], rules: Rules) -> Choice:
-    """Keep one tile of each place and year that the rules allow.
+def choose(survey: Survey, years: Sequence[int], options: CutOptions) -> Choice:
+    """Keep one tile of each place and year that the options allow.
 
     Of rasters that overlap, the first that covers a tile wholly has it; else the one with the least
     without data.
@@ -91,7 +53,7 @@ def choose(survey: Survey, years: Sequence[int], rules: Rules) -> Choice:
     Args:
         survey: what was found.
         years: of each raster, 0 where nobody knows.
-        rules: which tiles are wanted.
+        options: which tiles are wanted.
     """
     n = len(survey)
     year = np.array(years, np.int32)[survey.rasters] if n else np.empty(0, np.int32)
@@ -102,17 +64,17 @@ def choose(survey: Survey, years: Sequence[int], rules: Rules) -> Choice:
     repeated[1:] = (places[:, 1:] == places[:, :-1]).all(0)
     reasons = {"overlap": np.zeros(n, bool)}
     reasons["overlap"][order] = repeated
-    reasons["nodata"] = survey.nodata > rules.max_nodata
-    if rules.labelled:
+    reasons["nodata"] = survey.nodata > options.max_nodata
+    if options.labelled:
         reasons["outside"] = survey.covered < LEAST_COVERED
         reasons["unlabelled"] = survey.labels < 0
-        reasons["mixed"] = survey.shares < np.float32(rules.min_share)
+        reasons["mixed"] = survey.shares < np.float32(options.min_share)
     left = np.ones(n, bool)
     left_out = {}
     for reason, those in reasons.items():
         left_out[reason] = int((left & those).sum())
         left &= ~those
-    kept = _sampled(left.nonzero()[0], survey, year, rules)
+    kept = _sampled(left.nonzero()[0], survey, year, options)
     left_out["not_chosen"] = int(left.sum()) - len(kept)
     north_first = np.lexsort((survey.cols[kept], -survey.rows[kept], survey.rasters[kept]))
     return Choice(kept[north_first], {reason: n for reason, n in left_out.items() if n})
@@ -128,26 +90,26 @@ def why_none(left_out: Mapping[str, int]) -> str:
 
 
 def _sampled(
-    kept: NDArray[np.int64], survey: Survey, year: NDArray[np.int32], rules: Rules
+    kept: NDArray[np.int64], survey: Survey, year: NDArray[np.int32], options: CutOptions
 ) -> NDArray[np.int64]:
     """As many as are wanted.
 
     Each tile draws a number from its place and year alone, and those with the lowest are taken: a
     set that has grown keeps those it had, as far as they still are among the lowest.
     """
-    drawn = _drawn(survey.rows[kept], survey.cols[kept], year[kept], rules.seed)
+    drawn = _drawn(survey.rows[kept], survey.cols[kept], year[kept], options.seed)
     kept = kept[np.argsort(drawn, kind="stable")]
-    caps = [rules.per_label] if rules.per_label is not None else []
+    caps = [options.per_label] if options.per_label is not None else []
     labels, counts = np.unique(survey.labels[kept], return_counts=True)
-    if rules.balanced and len(labels):
+    if options.balanced and len(labels):
         caps.append(int(counts.min()))
-        if rules.limit is not None:
-            caps.append(max(rules.limit // len(labels), 1))
+        if options.limit is not None:
+            caps.append(max(options.limit // len(labels), 1))
     if caps:
         parts = [kept[survey.labels[kept] == label][: min(caps)] for label in labels]
         among = np.isin(kept, np.concatenate([kept[:0], *parts]))
         kept = kept[among]
-    return kept[: rules.limit]
+    return kept[: options.limit]
 
 
 def _drawn(

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foveate import files
-from foveate.aerial.cutting.choice import Rules, choose, why_none
+from foveate.aerial.cut_options import CutOptions, cut_options
+from foveate.aerial.cutting.choice import choose, why_none
 from foveate.aerial.cutting.counties import Areas
-from foveate.aerial.cutting.plan import CutPlan, Wishes, make_plan
+from foveate.aerial.cutting.plan import CutPlan, make_plan
 from foveate.aerial.cutting.survey import Survey, plan_tasks, survey, together
 from foveate.aerial.cutting.tasks import Engine, Progress, threads
 from foveate.aerial.cutting.tiles import Tiles
@@ -79,29 +80,12 @@ def cut(
     imagery: str | Sequence[str],
     *,
     out: str,
-    labels: str | None = None,
-    legend: str = "nlcd-groups",
-    size: float = 224.0,
-    pixel: float = 1.0,
-    crs: str | None = None,
-    min_share: float = 0.5,
-    max_nodata: float = 0.05,
-    balanced: bool = False,
-    per_label: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    bands: Sequence[int] | None = None,
-    ndvi: bool = False,
-    red: int = 1,
-    nir: int = 4,
-    stretch: tuple[float, float] | None = None,
-    blocks: str | None = None,
-    block_name: str = "NAME",
-    image_format: str = "png",
+    options: CutOptions | None = None,
     workers: int | None = None,
     target: Target | None = None,
     progress: Progress | None = None,
     remark: Callable[[str], None] | None = None,
+    **changes: Any,
 ) -> Cut:
     """Cut imagery into tiles.
 
@@ -109,31 +93,12 @@ def cut(
         imagery: files, folders, globs or URLs of rasters.
         out: ends in `.parquet`: the index alone, whose paths are addresses of tiles. Else a folder
             of images below a folder for each label, with the index `metadata.parquet`.
-        labels: land cover, a raster of codes; None for tiles without labels.
-        legend: what its codes mean; see `legend.find_legend`.
-        size: a side of a tile, m.
-        pixel: a side of a pixel of its image, m.
-        crs: of the grid; None for the imagery's own, or UTM where that is not in metres.
-        min_share: of a tile's area that must have its label, in [0, 1].
-        max_nodata: share of pixels that may be without data, in [0, 1).
-        balanced: as many tiles of each label as of the rarest.
-        per_label: so many tiles of each label at most.
-        limit: so many tiles in all at most.
-        seed: of which are taken.
-        bands: three bands, from 1, that become red, green, blue; None for the first three, or for
-            the only one.
-        ndvi: note the mean vegetation index of each tile.
-        red: the band of red light, for it.
-        nir: the band of near-infrared light, for it.
-        stretch: values that become black and white; None for 8-bit rasters as they are and the 2nd
-            and 98th percentile of all others.
-        blocks: a vector file of counties or other areas.
-        block_name: its column that names them.
-        image_format: `png` or `jpeg`.
+        options: how it is cut; the defaults where None.
         workers: threads; None for one a core.
         target: a Spark cluster that does the work; None for this machine.
         progress: told how far it is.
         remark: told what the user should know beforehand, as soon as that is clear.
+        changes: options by name, `size=448.0`.
 
     Raises:
         SourceError: imagery or land cover cannot be read or placed, they do not overlap, or no tile
@@ -143,42 +108,29 @@ def cut(
         ClusterError: the cluster failed.
     """
     start = time.perf_counter()
-    if image_format not in FORMATS:
+    options = cut_options(options, changes)
+    if options.image_format not in FORMATS:
         raise SettingsError(
-            f"Tiles are not written as ‘{image_format}’; choose {' or '.join(FORMATS)}."
+            f"Tiles are not written as ‘{options.image_format}’; choose {' or '.join(FORMATS)}."
         )
-    rules = Rules(labels is not None, min_share, max_nodata, balanced, per_label, limit, seed)
-    wishes = Wishes(
-        labels=labels,
-        legend=legend,
-        size=size,
-        pixel=pixel,
-        crs=crs,
-        bands=tuple(bands) if bands else None,
-        ndvi=ndvi,
-        red=red,
-        nir=nir,
-        stretch=stretch,
-        rules=rules,
-    )
-    plan = make_plan([imagery] if isinstance(imagery, str) else imagery, wishes)
+    plan = make_plan([imagery] if isinstance(imagery, str) else imagery, options)
     say = remark or (lambda _: None)
     for sentence in plan.remarks:
         say(sentence)
-    areas = Areas(blocks, block_name) if blocks is not None else None
+    areas = Areas(options.blocks, options.block_name) if options.blocks is not None else None
     out = files.absolute(out)
     alone = is_index_alone(out)
-    suffix = None if alone else FORMATS[image_format]
-    settings = plan.settings() | {"format": image_format}
+    suffix = None if alone else FORMATS[options.image_format]
+    settings = plan.settings() | {"format": options.image_format}
     there = set() if alone else check_folder(out, settings)
     written = 0
     with _engine(target, workers, progress) as engine:
         found = _look(plan, engine)
-        choice = choose(found, plan.years, rules)
+        choice = choose(found, plan.years, options)
         if not len(choice.kept):
             raise SourceError(why_none(choice.left_out))
         tiles = Tiles(plan, found, choice.kept, areas, suffix)
-        scarce = _scarce(rules, tiles, choice.left_out)
+        scarce = _scarce(options, tiles, choice.left_out)
         for sentence in scarce:
             say(sentence)
         if not alone:
@@ -228,9 +180,9 @@ def _look(plan: CutPlan, engine: Engine) -> Survey:
     return found
 
 
-def _scarce(rules: Rules, tiles: Tiles, left_out: Mapping[str, int]) -> list[str]:
+def _scarce(options: CutOptions, tiles: Tiles, left_out: Mapping[str, int]) -> list[str]:
     """Say where one rare label keeps nearly all tiles of the others out."""
-    if not rules.balanced or left_out.get("not_chosen", 0) < _MANY * len(tiles):
+    if not options.balanced or left_out.get("not_chosen", 0) < _MANY * len(tiles):
         return []
     counts = tiles.labels()
     return [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from foveate import files
 from foveate.aerial.address import View
+from foveate.aerial.cut_options import CutOptions
 from foveate.aerial.cutting import imagery
-from foveate.aerial.cutting.choice import Rules
 from foveate.aerial.cutting.stretch import choose_stretch, view_of
 from foveate.aerial.cutting.survey import Plan
 from foveate.aerial.grid import Grid, parse_crs
@@ -25,31 +25,14 @@ _USUAL_PIXELS = 224
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a user asks for; see `cutting.cut` for what each means."""
-
-    labels: str | None = None
-    legend: str = "nlcd-groups"
-    size: float = 224.0
-    pixel: float = 1.0
-    crs: str | None = None
-    bands: tuple[int, ...] | None = None
-    ndvi: bool = False
-    red: int = 1
-    nir: int = 4
-    stretch: tuple[float, float] | None = None
-    rules: Rules = field(default_factory=Rules)
-
-
-@dataclass(frozen=True, slots=True)
 class CutPlan:
     """How imagery is cut.
 
     Attributes:
         facts: of each raster.
         views: how each is shown.
-        plan: what to find out about each tile.
-        rules: which tiles are kept.
+        survey: what to find out about each tile.
+        options: what was asked for, among it which tiles are kept.
         stretch: values that become black and white in rasters that are not 8 bit.
         remarks: what a user should know beforehand, a sentence each.
     """
@@ -57,7 +40,7 @@ class CutPlan:
     facts: tuple[RasterFacts, ...]
     views: tuple[View, ...]
     plan: Plan
-    rules: Rules
+    options: CutOptions
     stretch: tuple[float, float] | None
     remarks: tuple[str, ...]
 
@@ -86,7 +69,7 @@ class CutPlan:
             "stretch": self.stretch,
             "labels": (labels, files.file_entry(labels).stamp) if labels else None,
             "legend": files.digest(repr(legend).encode()) if labels else None,
-            **{name: rule for name, rule in asdict(self.rules).items() if name != "labelled"},
+            **{name: rule for name, rule in self.options.rules.items() if name != "labelled"},
         }
 
     def about(self) -> Mapping[str, Any]:
@@ -98,42 +81,36 @@ class CutPlan:
             "bands": self.views[0].bands,
             "stretch": self.stretch,
             "ndvi": plan.ndvi,
-            "rules": asdict(self.rules),
+            "rules": self.options.rules,
         }
 
 
-def make_plan(given: Sequence[str], wishes: Wishes) -> CutPlan:
+def make_plan(given: Sequence[str], options: CutOptions) -> CutPlan:
     """Look at the headers of all rasters and decide.
 
     Args:
         given: files, folders, globs and URLs.
-        wishes: of the user.
+        options: of the user.
 
     Raises:
         SourceError: there is no imagery, or none of the place of the land cover.
-        SettingsError: the wishes contradict each other or the imagery.
+        SettingsError: the options contradict the imagery.
     """
-    labels = files.absolute(wishes.labels) if wishes.labels is not None else None
-    legend = find_legend(wishes.legend)
+    labels = files.absolute(options.labels) if options.labels is not None else None
+    legend = find_legend(options.legend)
     facts = imagery.read_facts(imagery.find_rasters(given, besides=labels))
-    grid = imagery.choose_grid(facts, size=wishes.size, pixel=wishes.pixel, crs=wishes.crs)
+    grid = imagery.choose_grid(facts, size=options.size, pixel=options.pixel, crs=options.crs)
     if labels is not None:
         imagery.check_overlap(facts, raster_facts(labels))
-    bands = imagery.choose_bands(facts, wishes.bands)
-    ndvi = (wishes.red, wishes.nir) if wishes.ndvi else None
+    bands = imagery.choose_bands(facts, options.bands)
+    ndvi = (options.red, options.nir) if options.ndvi else None
     if ndvi is not None:
-        if min(ndvi) < 1:
-            raise SettingsError("Bands are counted from 1.")
         imagery.check_bands(facts, ndvi, "--red and --nir name the bands of the NDVI")
     small = _check_sizes(facts, grid)
-    if wishes.stretch is not None and not wishes.stretch[0] < wishes.stretch[1]:
-        raise SettingsError(
-            "--stretch LOW,HIGH: the value that becomes black is below the one that becomes white."
-        )
-    stretch = wishes.stretch or choose_stretch(facts, bands)
-    views = tuple(view_of(one, bands, stretch, always=bool(wishes.stretch)) for one in facts)
+    stretch = options.stretch or choose_stretch(facts, bands)
+    views = tuple(view_of(one, bands, stretch, always=bool(options.stretch)) for one in facts)
     remarks = (*small, *_coarse(facts, grid), *_untrue(facts, grid))
-    return CutPlan(facts, views, Plan(grid, labels, legend, ndvi), wishes.rules, stretch, remarks)
+    return CutPlan(facts, views, Plan(grid, labels, legend, ndvi), options, stretch, remarks)
 
 
 def _check_sizes(facts: Sequence[RasterFacts], grid: Grid) -> list[str]:
