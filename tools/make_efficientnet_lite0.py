@@ -9,7 +9,7 @@ batch normalisation is folded into the convolutions in float64; and the graph st
 to read. Weights are stored in float16 and widened by Cast nodes, which every runtime folds away.
 
 The kernels of depthwise convolutions are rounded to bfloat16 here, with care, rather than by the
-runtime, without: see `foveate.backbones.rounding`.
+runtime, without: see `foveate.backbones.pack`.
 
 Written beside each other into `src/foveate/backbones/packs/`: the pack, its card and the licence
 of the weights. Also written: `tests/backbones/original_features.npz`, the features of the original
@@ -39,7 +39,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from foveate.backbones.rounding import round_keeping_sums
+from foveate.backbones.pack import round_keeping_sums
 
 ROOT = Path(__file__).parents[1]
 PACKS = ROOT / "src" / "foveate" / "backbones" / "packs"

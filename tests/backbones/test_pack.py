@@ -7,8 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from foveate.backbones.pack import make_pack
-from foveate.backbones.rounding import nearest_bfloat16
+from foveate.backbones.pack import make_pack, nearest_bfloat16, round_keeping_sums
 from foveate.runtime.onnxruntime import open_session
 
 
@@ -61,3 +60,21 @@ def test_the_input_says_what_it_takes(resolution: int | None, sides: list[object
     graph = onnx.load_from_string(make_pack(exported(), resolution=resolution)).graph
     dims = graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_param or dim.dim_value for dim in dims] == ["N", *sides, 3]
+
+
+def test_bfloat16_has_eight_bits() -> None:
+    values = nearest_bfloat16(np.array([1.0, 1 / 3, -1 / 3, 0.0, 1000.0]))
+    np.testing.assert_allclose(values, [1, 0.333984375, -0.333984375, 0, 1000])
+
+
+def test_sums_survive() -> None:
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(0, 20, (64, 1, 3, 3))
+    kernel -= kernel.mean(axis=(1, 2, 3), keepdims=True) - 0.01  # sees differences, not means
+    rounded = round_keeping_sums(kernel)
+    assert rounded.shape == kernel.shape
+    np.testing.assert_array_equal(rounded, nearest_bfloat16(rounded))
+    np.testing.assert_allclose(rounded, kernel, rtol=0.05, atol=0.2)
+    lost = np.abs((rounded - kernel).sum(axis=(1, 2, 3)))
+    plain = np.abs((nearest_bfloat16(kernel) - kernel).sum(axis=(1, 2, 3)))
+    assert lost.mean() < plain.mean() / 10

@@ -181,7 +181,9 @@ def test_openvino_answers_the_same(
     original = {"float": classifier, "int8": exported.classifier}[form]
     path = tmp_path / "deep" / "m.xml"
     pixels = [image_pixels(p, original.resize) for p in sorted(patterns.rglob("*.png"))[:6]]
-    assert export_openvino(original, path, pixels) <= 1e-3
+    compared, difference = export_openvino(original, path, str(patterns))
+    assert compared == 8 + 16
+    assert difference <= 1e-3
     assert sorted(p.name for p in path.parent.iterdir()) == ["m.bin", "m.xml"]
     core = openvino.Core()
     model = core.read_model(path)

@@ -15,6 +15,7 @@ from foveate.classifier import load_classifier
 from foveate.cli import run
 from foveate.settings import Settings
 from foveate.spark.engine import SparkEngine
+from foveate.workflow.engine import HERE
 from foveate.workflow.training import train_classifier
 from support.spark_cluster import Cluster
 
@@ -40,7 +41,6 @@ def test_as_good_as_locally(
     assert there.split == here.split
     assert len(there.prepared.catalog.quarantine) == 1
     assert there.predictions.paths == here.predictions.paths
-    assert abs(there.evaluation.accuracy.value - here.evaluation.accuracy.value) <= 0.15
     assert there.evaluation.accuracy.value > 0.7, "chance is 0.33"
     if kind == "logistic":  # the same function, minimised by another program
         np.testing.assert_allclose(
@@ -48,6 +48,14 @@ def test_as_good_as_locally(
         )
     else:
         assert there.prepared.rate.images == 0, "the features were made twice"
+        # Other trees of the same kind: 64 of them agree about most images, and how surely.
+        difference = np.abs(there.predictions.probabilities - here.predictions.probabilities)
+        assert 0 < difference.mean() < 0.1
+    # What this machine has computed is fitted on this machine, by the same engine.
+    rows = here.prepared.catalog.usable[::2]
+    heads = [e.fit(here.prepared, rows, range(len(rows)), settings) for e in (engine, HERE)]
+    features = here.prepared.features_of(rows)
+    np.testing.assert_array_equal(*(head.scores(features) for head in heads))
     there.save(tmp_path / "model.onnx")
     again = load_classifier(tmp_path / "model.onnx").predict(list(there.predictions.paths))
     assert [one.label for one in again] == list(there.predictions.predicted)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from foveate.backbones.names import check_range
 from foveate.backbones.registry import Backbone, user_folder
 from foveate.files import digest, write_bytes
 
@@ -64,12 +65,15 @@ def measure_speed(
         seconds: how long.
 
     Raises:
-        BackboneError: the pack is damaged, or the network does not take that resolution.
+        BackboneError: the pack is damaged, or the network does not take that resolution, or none
+            does.
         ModelFileError: no runtime can run it.
     """
     from foveate.runtime import open_network, usable_cores
     from foveate.runtime.rate import measure_rates
 
+    if resolution is not None:
+        check_range(resolution)
     side = resolution or backbone.card.resolution
     backbone.card.check_resolution(side)
     workers = usable_cores()

@@ -15,6 +15,7 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 
 from foveate.backbones.names import ModelName, unknown_model
 from foveate.errors import BackboneError
+from foveate.runtime.untrusted import first_line
 
 State = Mapping[str, Tensor]
 
@@ -163,7 +164,7 @@ def _draft_timm(name: ModelName) -> Blueprint:
     except Exception as error:  # a model may want options of its own
         built = "" if asked is None else f" for {asked} px"
         raise BackboneError(
-            f"timm cannot build ‘{name.model}’ as a backbone{built}: {_first_line(error)}"
+            f"timm cannot build ‘{name.model}’ as a backbone{built}: {first_line(error)}"
         ) from None
     if cfg.input_size[0] != 3:
         raise BackboneError(f"‘{name.reference}’ does not take RGB images.")
@@ -210,8 +211,7 @@ def _draft_torchvision(name: ModelName) -> Blueprint:
         module = torchvision.models.get_model(name.model, weights=None, **options)
     except ValueError as error:  # a size that its windows do not divide
         raise BackboneError(
-            f"torchvision cannot build ‘{name.model}’ for {name.resolution} px: "
-            f"{_first_line(error)}"
+            f"torchvision cannot build ‘{name.model}’ for {name.resolution} px: {first_line(error)}"
         ) from None
     last = [k for k, m in module.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
     parent, _, child = last.rpartition(".")
@@ -248,10 +248,6 @@ def _densenet_names(state: State) -> State:
 
     old = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
     return {old.sub(r"\1\2", key): value for key, value in state.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 __all__ = [

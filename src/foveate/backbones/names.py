@@ -15,15 +15,13 @@ from difflib import get_close_matches
 from typing import Literal
 
 from foveate.errors import BackboneError
+from foveate.settings import LEAST_RESOLUTION, MOST_RESOLUTION
 
 Library = Literal["timm", "torchvision"]
 LIBRARIES: tuple[Library, ...] = ("timm", "torchvision")
 
 _MODEL = re.compile(r"[a-z0-9_][a-z0-9_.-]*")
 """What timm and torchvision call their models. It becomes a file name, so nothing else passes."""
-
-LEAST_RESOLUTION, MOST_RESOLUTION = 64, 1024
-"""Pixels a side, as in the settings."""
 
 _BUILT_FOR = re.compile(r"(.+)-([1-9]\d{1,3})px")
 
@@ -119,13 +117,22 @@ def built_for(name: ModelName, resolution: int) -> ModelName:
     """The same network, to be built for so many pixels a side.
 
     Raises:
-        BackboneError: so few or so many that no classifier works at them.
+        BackboneError: see `check_range`.
+    """
+    check_range(resolution)
+    return replace(name, resolution=resolution)
+
+
+def check_range(resolution: int) -> None:
+    """Refuse what is so small or so large that no classifier works at it.
+
+    Raises:
+        BackboneError: so many pixels a side.
     """
     if not LEAST_RESOLUTION <= resolution <= MOST_RESOLUTION:
         raise BackboneError(
             f"The resolution is {resolution} px; it can be {LEAST_RESOLUTION} to {MOST_RESOLUTION}."
         )
-    return replace(name, resolution=resolution)
 
 
 def unknown_model(name: ModelName, models: list[str]) -> str:

@@ -10,19 +10,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from foveate.backbones.rounding import round_keeping_sums
-
 OPSET, IR_VERSION = 17, 8
-HEAD_PREFIX = "head/"
-"""Kept free for the nodes of the head, by which a model file is cut in two."""
 
 
 def make_pack(model: onnx.ModelProto, *, resolution: int | None) -> bytes:
     """Turn an exported network into a pack.
 
     Identities go; the kernels of depthwise convolutions are rounded for bfloat16 with care
-    (`rounding`); matrices and kernels are stored in float16, widened by Cast nodes that every
-    runtime folds away, unless a value does not fit.
+    (`round_keeping_sums`); matrices and kernels are stored in float16, widened by Cast nodes that
+    every runtime folds away, unless a value does not fit.
 
     Args:
         model: one input, uint8 (N, H, W, 3), and one output, float32 (N, d); changed in place.
@@ -114,3 +110,29 @@ def _half(values: NDArray[np.float32]) -> NDArray[np.float16] | None:
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     return half if np.isfinite(half).all() else None
+
+
+def round_keeping_sums(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A depthwise kernel (C, 1, h, w) in bfloat16 values, each channel with the sum it had.
+
+    Batch normalisation folded in, some channels multiply their input by 50 and subtract nearly as
+    much: they see differences between neighbouring pixels. Rounding each weight to the nearest
+    would add a multiple of the pixels' mean to that small difference; so each weight takes over
+    what the larger ones before it lost (error feedback). Measured on satellite images, where it
+    matters most: what bfloat16 changes in the features falls from 26 % of the spread between
+    images to 9 %; float32 features change by 0.6 %.
+    """
+    taps = kernel.reshape(len(kernel), -1)
+    rounded = np.empty_like(taps)
+    rows, carried = np.arange(len(taps)), np.zeros(len(taps))
+    for column in np.argsort(-np.abs(taps), axis=1).T:
+        wanted = taps[rows, column] + carried
+        rounded[rows, column] = nearest_bfloat16(wanted)
+        carried = wanted - rounded[rows, column]
+    return rounded.reshape(kernel.shape)
+
+
+def nearest_bfloat16(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The bfloat16 nearest to each value: a float32 whose lower 16 bits are zero."""
+    bits = values.astype(np.float32).view(np.uint32)
+    return ((bits + 0x8000) & 0xFFFF0000).astype(np.uint32).view(np.float32).astype(np.float64)

@@ -9,6 +9,7 @@ import typer
 
 from foveate.cli import options
 from foveate.cli.console import percent, print_json, print_table, remark
+from foveate.cli.options import Command
 
 if TYPE_CHECKING:
     from foveate.backbones import Backbone
@@ -66,7 +67,7 @@ def list_backbones(
         remark("`foveate backbones bench` measures images/s.")
 
 
-@app.command()
+@app.command(cls=Command)
 def add(
     name: Annotated[
         str,
@@ -87,9 +88,8 @@ def add(
     resolution: Annotated[
         int | None,
         typer.Option(
-            min=64,
-            max=1024,
-            help="build a network that takes one size of image for this one, in pixels a side",
+            help="build a network that takes one size of image for this one: {LEAST_RESOLUTION} "
+            "to {MOST_RESOLUTION} pixels a side",
             show_default=False,
         ),
     ] = None,
@@ -121,7 +121,7 @@ def add(
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def bench(
     names: Annotated[
         list[str] | None,
@@ -130,9 +130,8 @@ def bench(
     resolution: Annotated[
         int | None,
         typer.Option(
-            min=64,
-            max=1024,
-            help="pixels a side [default: what it was trained at]",
+            help="{LEAST_RESOLUTION} to {MOST_RESOLUTION} pixels a side [default: what it was "
+            "trained at]",
             show_default=False,
         ),
     ] = None,

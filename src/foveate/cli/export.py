@@ -14,16 +14,9 @@ from foveate.errors import SettingsError
 from foveate.outputs import MODEL, Output, check_outputs
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from foveate.classifier import Classifier
     from foveate.exporting import Int8Export
     from foveate.settings import Settings
-
-COMPARED = 16
-"""Real images that an OpenVINO export is compared on, where there is a SOURCE."""
-
 
 _NO_SOURCE = (
     "`--int8` needs a SOURCE after MODEL: the images that the classifier was trained on, to "
@@ -56,8 +49,13 @@ def export(
         ),
     ] = None,
     images: Annotated[
-        int, typer.Option(min=1, help="training images to calibrate on, with --int8")
-    ] = 300,
+        int | None,
+        typer.Option(
+            min=1,
+            help="training images to calibrate on, with --int8 [default: {CALIBRATION_IMAGES}]",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="write it even if it costs over 1 point or gains no speed"),
@@ -75,7 +73,7 @@ def export(
 ) -> None:
     """Write MODEL in another form: in int8, or for OpenVINO; after measuring that it is as good."""
     from foveate.classifier import load_classifier
-    from foveate.settings import make_settings
+    from foveate.settings import CALIBRATION_IMAGES, make_settings
     from foveate.workflow.places import files_of, find_project
 
     if int8 == openvino:
@@ -101,7 +99,12 @@ def export(
 
     with ProgressBar(quiet=quiet) as progress:
         found = export_int8(
-            classifier, source, settings, images=images, limit=limit, progress=progress
+            classifier,
+            source,
+            settings,
+            images=CALIBRATION_IMAGES if images is None else images,
+            limit=limit,
+            progress=progress,
         )
     if not force:
         found.check()
@@ -124,11 +127,9 @@ def _export_openvino(
     *,
     as_json: bool,
 ) -> None:
-    from foveate.exporting import GENERATED, export_openvino
+    from foveate.exporting import export_openvino
 
-    real = _some_pixels(classifier, source, settings) if source else []
-    difference = export_openvino(classifier, out, real)
-    compared = GENERATED + len(real)
+    compared, difference = export_openvino(classifier, out, source, limits=settings.limits)
     if as_json:
         print_json(
             {
@@ -144,24 +145,6 @@ def _export_openvino(
         f"OpenVINO answers as the original on {compared} images; probabilities differ by at most "
         f"{difference:.1g}.\nModel    {out}\nWeights  {out.with_suffix('.bin')}"
     )
-
-
-def _some_pixels(
-    classifier: Classifier, source: str, settings: Settings
-) -> list[NDArray[np.uint8]]:
-    """Some readable images of a source, as pixels."""
-    from foveate.catalog import read_file, read_source
-    from foveate.errors import ImageRefused
-    from foveate.image import open_image
-
-    found = []
-    for entry in read_source(source).limited(COMPARED).entries:
-        try:
-            image = open_image(read_file(entry.file, settings.limits))
-            found.append(image.pixels(classifier.resize))
-        except ImageRefused:
-            continue
-    return found
 
 
 def _print(found: Int8Export, out: Path) -> None:

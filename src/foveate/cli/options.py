@@ -1,6 +1,7 @@
 """Flags that mean the same in every command.
 
-A default in braces is that of a setting: `foveate.settings` says it, and help shows it.
+A default in braces is that of a setting, or a constant beside the settings: `foveate.settings` says
+it, and help shows it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the options; settings are read only now, as they take time to import."""
+        from foveate import settings
         from foveate.settings import Settings
 
         defaults = {name: field.default for name, field in Settings.model_fields.items()}
+        defaults |= {name: value for name, value in vars(settings).items() if name.isupper()}
         for param in self.params:
             if text := getattr(param, "help", None):
                 param.help = text.format_map(defaults)  # type: ignore[attr-defined]

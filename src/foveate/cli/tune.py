@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def tune(
     source: options.SourceArgument,
-    minutes: Annotated[float, typer.Option(help="what it may take")] = 10.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="what it may take [default: {MINUTES:g}]", show_default=False),
+    ] = None,
     backbone: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +62,7 @@ def tune(
     _debug: options.Debug = False,
 ) -> None:
     """Try backbones, resolutions and heads on SOURCE: accuracy against images/s."""
-    from foveate.settings import make_settings
+    from foveate.settings import MINUTES, make_settings
     from foveate.workflow.places import files_of, find_project
     from foveate.workflow.tune import tune as tune_verb
     from foveate.workflow.tune import usual_page
@@ -84,7 +87,7 @@ def tune(
         tuning = tune_verb(
             source,
             settings,
-            minutes=minutes,
+            minutes=MINUTES if minutes is None else minutes,
             backbones=backbone or (),
             resolutions=resolution or (),
             classifiers=classifier or (),

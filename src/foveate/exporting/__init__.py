@@ -4,13 +4,11 @@ Training images say how to quantise, and images that the classifier has never se
 cost. They decide nothing but whether the result is handed over at all.
 """
 
-from foveate.exporting.int8 import CALIBRATION_IMAGES, export_int8
+from foveate.exporting.int8 import export_int8
 from foveate.exporting.measured import Int8Export, Measured
-from foveate.exporting.openvino import GENERATED, export_openvino
+from foveate.exporting.openvino import export_openvino
 
 __all__ = [
-    "CALIBRATION_IMAGES",
-    "GENERATED",
     "Int8Export",
     "Measured",
     "export_int8",

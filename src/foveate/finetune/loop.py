@@ -20,7 +20,7 @@ from foveate.finetune.forecast import Forecast, Foretell
 from foveate.finetune.fused import freeze_norms, fused
 from foveate.finetune.gradients import Gradients
 from foveate.finetune.learner import Learner, Task
-from foveate.finetune.memory import kept_memory
+from foveate.finetune.malloc import kept_memory
 from foveate.finetune.optimiser import follow, make_optimiser, set_rate
 from foveate.finetune.validation import copy_values, swapped, validate
 from foveate.finetune.views import centre

@@ -7,10 +7,9 @@
 Every refusal is a `foveate.errors.ImageRefused` with a typed reason, whatever the bytes.
 """
 
-from foveate.image.arrays import resize_pixels
 from foveate.image.decode import DECODER, OpenedImage, open_image
 from foveate.image.limits import DEFAULT_LIMITS, Limits
-from foveate.image.resize import Resize, ResizeRule
+from foveate.image.resize import Resize, ResizeRule, resize_pixels
 
 __all__ = [
     "DECODER",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from foveate.errors import SettingsError
+from foveate.errors import ImageRefused, Reason, SettingsError
 
 ResizeRule = Literal["crop", "squash"]
 
@@ -72,3 +74,26 @@ def resample(image: Image.Image, box: Box, resolution: int) -> Image.Image:
     shrinks = min(right - left, lower - upper) >= resolution
     resampling = Image.Resampling.HAMMING if shrinks else Image.Resampling.BICUBIC
     return image.resize((resolution, resolution), resampling, box=box)
+
+
+def resize_pixels(pixels: NDArray[np.uint8], resize: Resize) -> NDArray[np.uint8]:
+    """Decoded pixels as a square, by the same rule as files.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB, upright.
+        resize: rule and resolution.
+
+    Returns:
+        (resolution, resolution, 3) uint8, RGB.
+
+    Raises:
+        ImageRefused: the array has another shape or type, or no pixels.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise ImageRefused(
+            Reason.UNSUPPORTED,
+            f"an array {pixels.shape} of {pixels.dtype}; it must be (H, W, 3) of uint8, RGB",
+        )
+    height, width = pixels.shape[:2]
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.array(resample(image, resize.box(width, height), resize.resolution))

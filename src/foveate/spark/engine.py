@@ -28,6 +28,7 @@ from foveate.spark.jobs.parts import FeatureParts, read_facts
 from foveate.spark.jobs.plan import read_plan
 from foveate.spark.jobs.worker import Job
 from foveate.targets import Target
+from foveate.workflow.engine import HERE
 from foveate.workflow.preparation import Extractor, Prepared, prepare_part
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ class SparkEngine:
         from foveate.spark.heads.fitting import Sample, fit_on_spark
 
         parts = prepared.cache
-        if not isinstance(parts, FeatureParts):
-            raise TypeError("features that this engine has not made")
+        if not isinstance(parts, FeatureParts):  # features of this machine: they are fitted here
+            return HERE.fit(prepared, rows, groups, settings)
         labels, codes = encode([str(row.entry.label) for row in rows])
         group = np.unique(np.asarray(groups), return_inverse=True)[1]
         weights = weights_of(settings.class_weight, codes)

@@ -3,6 +3,6 @@
 from foveate.tuning.candidates import Candidate
 from foveate.tuning.result import Tuning
 from foveate.tuning.search import Tried
-from foveate.tuning.tuning import MINUTES, tune
+from foveate.tuning.tuning import tune
 
-__all__ = ["MINUTES", "Candidate", "Tried", "Tuning", "tune"]
+__all__ = ["Candidate", "Tried", "Tuning", "tune"]

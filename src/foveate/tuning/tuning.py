@@ -9,7 +9,7 @@ import numpy as np
 
 from foveate.errors import SettingsError
 from foveate.progress import Progress, Stopwatch
-from foveate.settings import Settings
+from foveate.settings import MINUTES, Settings
 from foveate.tuning.budget import Budget, OutOfTime
 from foveate.tuning.cache import ResultCache
 from foveate.tuning.candidates import Candidate, Space
@@ -26,7 +26,6 @@ from foveate.tuning.training_set import read_training_set
 from foveate.workflow.preparation import labelled_source
 from foveate.workflow.training import train_classifier
 
-MINUTES = 10.0
 """What a search may take, unless told otherwise."""
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Event
 
 from foveate.progress import Progress, stoppable
-from foveate.settings import Settings
-from foveate.tuning import MINUTES, Tuning
+from foveate.settings import MINUTES, Settings
+from foveate.tuning import Tuning
 from foveate.tuning import tune as search
 from foveate.workflow.places import find_project, settings_of
 from foveate.workflow.record import Remark, on_record

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,47 +15,14 @@ from typing import Any
 import pytest
 
 from foveate.classifier import load_classifier
-from foveate.errors import ClusterError, SettingsError
+from foveate.errors import SettingsError
 from foveate.history import artifact, find_place, find_run, list_runs
 from foveate.history.outbox import waiting
 from foveate.history.tracking import connected
 from foveate.predictions import read_predictions
 from foveate.spark.refining import processes as refining
-from foveate.spark.refining import readiness
-from foveate.spark.refining.readiness import RefineJob
 from foveate.targets import Target
 from support.spark_cluster import Cluster
-
-LOST = """An exception was thrown from the Python worker. Please see the stack trace below.
-Traceback (most recent call last):
-  File "distributor.py", line 500, in _execute_command
-    raise RuntimeError(
-RuntimeError: Command ['python', '-m', 'pyspark.ml.torch'] failed with return code 1.
- The task output is included below: Traceback (most recent call last):
-  File "train.py", line 8, in <module>
-    output = fn(*args, **kwargs)
-{cause}
-torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
-train.py FAILED
-"""
-
-
-@pytest.mark.parametrize(
-    ("cause", "said"),
-    [
-        ("foveate.errors.BackboneError: No ‘x’ here. Add it.", "No ‘x’ here. Add it."),
-        ("ValueError: 3 is too many", "lost the work: ValueError: 3 is too many"),
-        ("[rank1]: RuntimeError: Connection closed by peer", "Connection closed by peer"),
-        ("ModuleNotFoundError: No module named 'torch'", "have no ‘torch’. Install foveate[refine"),
-        ("Signal 9 (SIGKILL) received by PID 7", "memory was short"),
-        ("", "lost the work: An exception was thrown"),
-    ],
-)
-def test_errors_there_are_sentences_here(cause: str, said: str) -> None:
-    found = refining.sentence(LOST.replace("{cause}", cause))
-    assert said in found
-    assert "Traceback" not in found
-    assert "\n" not in found
 
 
 @pytest.mark.parametrize(
@@ -120,62 +86,6 @@ def test_only_what_is_for_people_is_shown() -> None:
     assert shown.getvalue() == "refine: 40 of 80\n"
     refining._OnlyOurs(shown, quiet=True).write(f"{refining.OURS}refine: 80 of 80\n")
     assert shown.getvalue() == "refine: 40 of 80\n"
-
-
-@pytest.fixture
-def job(patterns: Path, monkeypatch: pytest.MonkeyPatch) -> RefineJob:
-    monkeypatch.setattr(readiness, "find_spec", lambda _: object())  # torch and the like
-    monkeypatch.setenv("FOVEATE_HISTORY", "off")
-    return RefineJob(str(patterns), "p", "{}", "efficientnet-lite0", "run", "m.onnx", "m.html")
-
-
-def test_a_worker_that_has_everything(job: RefineJob) -> None:
-    assert readiness._problem(job) == ""
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"version": "0.0.1"}, "and this machine 0.0.1"),
-        ({"source": "/nowhere/photos"}, "does not see ‘/nowhere/photos’"),
-        ({"source": "nothing://a/b"}, "cannot read ‘nothing://a/b’"),
-        ({"backbone": "resnet999"}, "FOVEATE_BACKBONES"),
-    ],
-)
-def test_what_a_worker_lacks(change: dict[str, str], said: str, job: RefineJob) -> None:
-    problem = readiness._problem(replace(job, **change))  # type: ignore[arg-type]
-    assert said in problem
-    assert problem.startswith("The worker ")
-
-
-def test_a_worker_without_pytorch(job: RefineJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "find_spec", lambda name: None if name == "torch" else name)
-    assert "has no torch. To refine there" in readiness._problem(job)
-
-
-def test_a_folder_is_known_by_its_mark(job: RefineJob, tmp_path: Path) -> None:
-    with readiness._marked(str(tmp_path / "cache")) as mark:
-        (batch,) = readiness._look(job, mark, iter(()))
-        assert batch.to_pylist() == [{"problem": "", "shares": True}]
-        (batch,) = readiness._look(job, mark.replace("cache", "other"), iter(()))
-        assert batch.to_pylist() == [{"problem": "", "shares": False}]
-    assert list((tmp_path / "cache").iterdir()) == []
-    (tmp_path / "file").touch()
-    with readiness._marked(str(tmp_path / "file" / "cache")) as mark:
-        assert mark == ""
-
-
-def test_a_problem_on_one_worker_is_enough(job: RefineJob, tmp_path: Path) -> None:
-    rows = [SimpleNamespace(problem="", shares=True), SimpleNamespace(problem="", shares=False)]
-    tasks = SimpleNamespace(mapInArrow=lambda *_, **__: SimpleNamespace(collect=lambda: rows))
-    session: Any = SimpleNamespace(range=lambda *_: tasks)
-    cached = replace(job, cache=str(tmp_path))
-    assert not readiness.look_at_all(session, 2, cached)
-    rows[1].shares = True
-    assert readiness.look_at_all(session, 2, cached)
-    rows[0].problem = "The worker w has no disk."
-    with pytest.raises(ClusterError, match="has no disk"):
-        readiness.look_at_all(session, 2, cached)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from foveate import files
 from foveate.aerial.cutting.tasks import Engine, Progress, R, T
 from foveate.errors import ClusterError, FoveateError
 from foveate.spark.cluster.collecting import collect
-from foveate.spark.cluster.failures import cause_of, is_ours
+from foveate.spark.cluster.failures import in_a_sentence
 from foveate.spark.cluster.session import open_session
 from foveate.targets import Target
 
@@ -68,7 +68,7 @@ class _Work:
                 f"The workers lack what reads rasters ({error}). They need "
                 "pip install 'foveate[aerial]'; `foveate target pack --with aerial` packs it."
             ) from None
-        except FoveateError as error:  # `failures.cause_of` finds the sentence by this name
+        except FoveateError as error:  # `failures.in_a_sentence` finds the sentence by this name
             raise ClusterError(str(error)) from None
 
 
@@ -90,8 +90,7 @@ def _run(
             session, rows.collect, name="foveate tiles cut", news=lambda _: told(done.value)
         )
     except Exception as error:
-        why = cause_of(error)
-        said = why if is_ours(error) else f"The cluster could not cut the tiles: {why}."
+        said = in_a_sentence(error, "The cluster could not cut the tiles: {cause}.")
         raise ClusterError(said) from error
     told(done.value)
     return results

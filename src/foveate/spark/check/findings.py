@@ -20,6 +20,8 @@ class WorkerFound:
         runtime: what runs a network there, and in which `precision`.
         precision: "bfloat16" or "float32".
         problems: what is not right, in words.
+        partition: the number of the question that it answered.
+        shares: whether it sees the mark that it was asked for.
     """
 
     host: str
@@ -32,6 +34,15 @@ class WorkerFound:
     runtime: str | None
     precision: str | None
     problems: tuple[str, ...]
+    partition: int = 0
+    shares: bool = False
+
+    @property
+    def sentences(self) -> list[str]:
+        """The problems, each with where it is."""
+        return [
+            f"On {self.host} (executor {self.executor}): {p.rstrip('.')}." for p in self.problems
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a worker says about itself, asked by `foveate.spark.check.target`.
+"""What a worker says about itself, asked by `foveate.spark.check.asking`.
 
 This file travels to the workers by its code, as they may have no foveate or another one; so it
 imports nothing else of foveate before it knows.
@@ -12,8 +12,8 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,18 @@ class Question:
         storage: a folder that the driver put a file `driver` into; empty for none.
         storage_options: of fsspec's file systems, with their secrets.
         contents: of that file.
+        work: says what keeps this worker from some work, in words; None where nobody asks. Then
+            the network's features are asked for.
+        mark: a file of the driver's; is it seen here, in a folder to write to? Empty for none.
         patience: seconds to stay busy at least, so that all executors get a question.
     """
 
-    storage: str
-    storage_options: Mapping[str, Mapping[str, str]]
-    contents: bytes
-    patience: float
+    storage: str = ""
+    storage_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    contents: bytes = b""
+    work: Callable[[], list[str]] | None = None
+    mark: str = ""
+    patience: float = 1.0
 
 
 def ask(question: Question, partition: int) -> dict[str, Any]:
@@ -45,6 +50,7 @@ def ask(question: Question, partition: int) -> dict[str, Any]:
         "executable": sys.executable,
         "threads": _threads(),
         "partition": partition,
+        "shares": os.path.isfile(question.mark) and os.access(question.mark, os.W_OK),  # noqa: PTH113
         "problems": [],
         **_executor(),
     }
@@ -52,7 +58,10 @@ def ask(question: Question, partition: int) -> dict[str, Any]:
         import foveate
 
         said |= {"foveate": foveate.__version__, "location": foveate.__file__}
-        said |= network_facts()
+        if question.work is None:
+            said |= network_facts()
+        else:
+            said["problems"] = question.work()
         if question.storage:
             said["problems"] = _storage(question, f"worker-{partition}")
     except ImportError as error:

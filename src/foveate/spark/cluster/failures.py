@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 import re
+import sys
 
 LONGEST = 500
 
-_OURS = re.compile(
-    r"(?:ClusterError|SettingsError|BackboneError|ModelFileError): (.+)"  # raised on a worker
+_OURS = re.compile(r"foveate\.errors\.\w+: (.+)")  # raised on a worker
+_ERROR = re.compile(
+    r"^\s*(?:\[rank\d+\]: )?(?:Caused by: )?(?:\w+\.)*(\w*(?:Error|Exception)): (.+)", re.M
 )
-_ERROR = re.compile(r"\s*(?:Caused by: )?(?:\w+\.)*(\w*(?:Error|Exception)): (.+)")
-_NOT_THE_CAUSE = ("PythonException", "SparkException", "Py4JJavaError")
-_ABSENT = re.compile(r"No module named '?foveate'?")
+_NOT_THE_CAUSE = ("PythonException", "SparkException", "Py4JJavaError", "ChildFailedError")
+_WRAPPED = "Command ["  # TorchDistributor's RuntimeError: the task's output follows
+
+_PACK = "in the Python or the environment that the target names (`foveate target pack` packs one)"
+_KNOWN = (
+    (
+        re.compile(r"No module named '?([\w.]+)'?"),
+        f"The workers have no ‘{{0}}’. Install foveate, with the extra that this needs, {_PACK}; "
+        "`foveate target check` tells more.",
+    ),
+    (
+        re.compile(r'Cannot run program "([^"]+)"'),
+        "The workers have no Python at ‘{0}’. Say in the target where it is (`python`), or pack an "
+        "environment (`foveate target pack`).",
+    ),
+    (
+        re.compile("(PYTHON_VERSION_MISMATCH)"),
+        "The Python of the workers is of another version than this one "
+        f"({sys.version_info.major}.{sys.version_info.minor}); Spark needs the same minor version "
+        "on both sides. The target says where it is (`python`).",
+    ),
+    (
+        re.compile(r"(Signal 9 \(SIGKILL\))"),
+        "A process on a worker was killed, in most cases because memory was short. Use a smaller "
+        "--set minibatch=…, or fewer processes a machine (`cores` of the target).",
+    ),
+)
 
 
-def cause_of(error: Exception) -> str:
+def in_a_sentence(error: Exception, otherwise: str) -> str:
     """What went wrong, in Python or in Java, without the traces around it.
 
-    A sentence of foveate's own is given as it is, without a name before it.
+    Args:
+        error: as Spark raised it.
+        otherwise: the sentence where the cause is neither one of foveate's own nor well known;
+            `{cause}` in it is what was found.
     """
     text = str(error)
-    if found := _OURS.search(text):
-        return found[1].strip()
-    if _ABSENT.search(text):
-        return (
-            "the workers have no foveate. Give the target a `python` where it is installed, or an "
-            "`environment` that `foveate target pack` made; `foveate target check` tells more"
-        )
+    if ours := _OURS.findall(text):
+        return str(ours[-1]).strip()
+    for pattern, sentence in _KNOWN:
+        if known := pattern.search(text):
+            return sentence.format(known[1])
     causes = [
-        f"{found[1]}: {found[2].strip()}"
-        for line in text.splitlines()
-        if (found := _ERROR.match(line)) and found[1] not in _NOT_THE_CAUSE
+        f"{kind}: {message.strip()}"
+        for kind, message in _ERROR.findall(text)
+        if kind not in _NOT_THE_CAUSE and not message.startswith(_WRAPPED)
     ]
     cause = causes[-1] if causes else text.strip().partition("\n")[0] or type(error).__name__
-    return cause[:LONGEST].rstrip(".")
-
-
-def is_ours(error: Exception) -> bool:
-    """Whether `cause_of` gives a whole sentence that a worker of foveate's said."""
-    return _OURS.search(str(error)) is not None
+    return otherwise.format(cause=cause[:LONGEST].rstrip("."))

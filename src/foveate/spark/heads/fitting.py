@@ -27,7 +27,7 @@ from foveate.heads.folds import deal_folds
 from foveate.heads.forest import FEWEST_TREES, log_shares
 from foveate.heads.trees import TreeForest
 from foveate.settings import Settings
-from foveate.spark.cluster.failures import cause_of
+from foveate.spark.cluster.failures import in_a_sentence
 from foveate.spark.heads.svm import fit_squared_hinge
 from foveate.spark.heads.trees import read_trees
 from foveate.spark.heads.vectors import as_vectors, kept, mirror
@@ -294,7 +294,10 @@ def _failures_in_words() -> Iterator[None]:
         yield
     except (Py4JError, PySparkException) as error:
         raise ClusterError(
-            f"Spark failed while it fitted the classifier: {cause_of(error)}. If executors "
-            "ran out of memory, give the target more `memory` or more executors; their logs on "
-            "the workers say more."
+            in_a_sentence(
+                error,
+                "Spark failed while it fitted the classifier: {cause}. If executors ran out of "
+                "memory, give the target more `memory` or more executors; their logs on the "
+                "workers say more.",
+            )
         ) from error

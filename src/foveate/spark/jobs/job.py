@@ -22,7 +22,7 @@ from foveate.catalog import Entry
 from foveate.errors import ClusterError, SettingsError
 from foveate.predictions import COMMITTED
 from foveate.spark.cluster.collecting import collect
-from foveate.spark.cluster.failures import cause_of, is_ours
+from foveate.spark.cluster.failures import in_a_sentence
 from foveate.spark.jobs.plan import Shard, plan_shards, read_plan, write_plan
 from foveate.spark.jobs.worker import META, REFUSED, Job, Tally, run_shard
 
@@ -37,6 +37,11 @@ READERS = 16
 _OURS = re.compile(
     rf"(?:{REFUSED}/)?part-[0-9a-f]{{16}}\.(?:parquet|csv)"
     rf"|{META}/(?:plan-[0-9a-f]{{16}}/\d+\.parquet|tallies/[0-9a-f]{{16}}\.json)"
+)
+
+_LOST = (
+    "The cluster could not do it: {cause}. What is done is kept: the same command goes on from "
+    "here; with --debug it shows all that Spark says."
 )
 
 Progress = Callable[[int, int], None]
@@ -173,7 +178,7 @@ def _run(
     try:
         rows = collect(session, frame.collect, name=f"foveate {job.kind}", news=news)
     except Exception as error:
-        raise ClusterError(_in_a_sentence(error)) from error
+        raise ClusterError(in_a_sentence(error, _LOST)) from error
     finally:
         network.unpersist()
     if progress is not None:
@@ -190,16 +195,6 @@ def _tasks_done(session: SparkSession, group: str) -> int:
             info = tracker.getStageInfo(stage)
             done += info.numCompletedTasks if info else 0
     return done
-
-
-def _in_a_sentence(error: Exception) -> str:
-    """What a person can do about a failure of Spark."""
-    if is_ours(error):
-        return cause_of(error)
-    return (
-        f"The cluster could not do it: {cause_of(error)}. What is done is kept: the same command "
-        "goes on from here; with --debug it shows all that Spark says."
-    )
 
 
 def _known_job(job: Job) -> dict[str, Any]:

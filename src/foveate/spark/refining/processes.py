@@ -6,7 +6,6 @@ that knows the others. A user's mistake is found before, by looking at every wor
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -15,6 +14,7 @@ from io import TextIOBase
 from typing import TYPE_CHECKING, Any, TextIO
 
 from foveate.errors import ClusterError, SettingsError
+from foveate.spark.cluster.failures import in_a_sentence
 from foveate.spark.refining.readiness import RefineJob, look_at_all
 from foveate.targets import Target
 
@@ -27,10 +27,6 @@ OURS = "foveate: "
 _TASK_CPUS = "spark.task.cpus"
 _TASK_GPUS = "spark.task.resource.gpu.amount"
 _EXECUTOR_GPUS = "spark.executor.resource.gpu.amount"
-_SAID = re.compile(r"^(?:\[rank\d+\]: )?([\w.]*(?:Error|Exception|Refused|Images)): (.+)$", re.M)
-_NOT_THE_CAUSE = ("ChildFailedError", "PythonException", "RuntimeError: Command", "SparkException")
-_FOVEATES = "foveate.errors."
-_ABSENT = re.compile(r"No module named '?([\w.]+)'?")
 
 
 def run_on_cluster(
@@ -64,7 +60,7 @@ def run_on_cluster(
     with open_session(_one_task_an_executor(target), name="foveate refine") as session:
         count, gpus = _places(session, device)
         with _reported():
-            shared = look_at_all(session, count, job)
+            shared = look_at_all(session, job)
         if not shared:
             notice(
                 f"The workers do not share ‘{job.cache}’, so each prepares the images by itself, "
@@ -142,25 +138,9 @@ def _reported() -> Iterator[None]:
     except (ClusterError, SettingsError):
         raise
     except Exception as error:
-        raise ClusterError(sentence(str(error))) from error
-
-
-def sentence(said: str) -> str:
-    """What went wrong on the workers, out of all that Spark and torchrun say about it."""
-    if absent := _ABSENT.search(said):
-        return (
-            f"The workers have no ‘{absent[1]}’. Install foveate[refine,spark] in the Python or "
-            "the environment that the target names (foveate target pack packs this one)."
-        )
-    if "Signal 9 (SIGKILL)" in said:
-        return (
-            "A process on a worker was killed, in most cases because memory was short. Use a "
-            "smaller --set minibatch=…, or fewer processes a machine (`cores` of the target)."
-        )
-    causes = [f"{kind}: {text}" for kind, text in _SAID.findall(said)]
-    causes = [cause for cause in causes if not any(words in cause for words in _NOT_THE_CAUSE)]
-    for cause in reversed(causes):
-        if cause.startswith(_FOVEATES):
-            return cause.partition(": ")[2]
-    cause = causes[-1] if causes else said.strip().partition("\n")[0]
-    return f"The cluster lost the work: {cause}. The same command again goes on where it can."
+        raise ClusterError(
+            in_a_sentence(
+                error,
+                "The cluster lost the work: {cause}. The same command again goes on where it can.",
+            )
+        ) from error

@@ -7,7 +7,6 @@ would be four attempts and a page of Java.
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foveate import __version__, files
+from foveate import files
 from foveate.errors import BackboneError, ClusterError
+from foveate.spark.check.asking import ask_all
+from foveate.spark.check.worker import Question
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
 
@@ -44,7 +44,6 @@ class RefineJob:
         backbones: folder of added backbones, for workers that see it.
         storage: folder or URL that all reach, for results too large to come back through Spark.
         storage_options: with their secrets; see `targets.Target`.
-        version: of foveate.
     """
 
     source: str
@@ -61,7 +60,6 @@ class RefineJob:
     backbones: str = ""
     storage: str = ""
     storage_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
-    version: str = __version__
 
     def begin(self) -> None:
         """Make this process one that works on the job."""
@@ -71,64 +69,45 @@ class RefineJob:
         os.environ["FOVEATE_HISTORY"] = "off"
 
 
-def look_at_all(session: SparkSession, count: int, job: RefineJob) -> bool:
+def look_at_all(session: SparkSession, job: RefineJob) -> bool:
     """Whether all workers share the job's cache.
 
     Raises:
         ClusterError: one of them lacks something.
     """
     with _marked(job.cache) as mark:
-        tasks = session.range(0, count, 1, count)
-        # In a barrier stage all tasks run at once, so every executor gets one.
-        found = tasks.mapInArrow(
-            partial(_look, job, mark), "problem string, shares boolean", barrier=True
-        ).collect()
-    for row in found:
-        if row.problem:
-            raise ClusterError(row.problem)
-    return all(row.shares for row in found)
+        workers = ask_all(session, Question(work=partial(problems_here, job), mark=mark))
+    if said := [sentence for worker in workers for sentence in worker.sentences]:
+        raise ClusterError(said[0])
+    return all(worker.shares for worker in workers)
 
 
-def _look(
-    job: RefineJob, mark: str, _batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    shares = bool(mark) and Path(mark).is_file() and os.access(Path(mark).parent, os.W_OK)
-    yield pa.RecordBatch.from_pydict({"problem": [_problem(job)], "shares": [shares]})
-
-
-def _problem(job: RefineJob) -> str:
-    """What keeps this worker from doing the job, in a sentence; nothing where it can."""
+def problems_here(job: RefineJob) -> list[str]:
+    """What keeps this worker from doing the job."""
     from foveate.backbones import find_backbone
     from foveate.backbones.extra import NEEDED
 
-    here = f"The worker {socket.gethostname()}"
-    if job.version != __version__:
-        return (
-            f"{here} has foveate {__version__}, and this machine {job.version}. Install the same "
-            "on both, or pack this environment: foveate target pack."
-        )
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        return (
-            f"{here} has no {', '.join(missing)}. To refine there, install foveate[refine] in "
-            "the Python or the environment that the target names."
-        )
+        return [
+            f"there is no {', '.join(missing)}; to refine there, install foveate[refine] in the "
+            "Python or the environment that the target names"
+        ]
     job.begin()
+    shown = files.printable(job.source)
     try:
         there = files.exists(job.source)
     except OSError as error:
-        return f"{here} cannot read ‘{files.printable(job.source)}’: {error}"
+        return [f"‘{shown}’ cannot be read: {error}"]
     if not there:
-        return (
-            f"{here} does not see ‘{files.printable(job.source)}’. Name a URL, or a folder that "
-            "all workers have under the same path."
-        )
+        return [
+            f"‘{shown}’ is not there; name a URL, or a folder that all workers have under the same "
+            "path"
+        ]
     try:
         find_backbone(job.backbone)
     except BackboneError as error:
-        return f"{here}: {error} FOVEATE_BACKBONES may name a folder that all workers see."
-    return ""
+        return [f"{error} FOVEATE_BACKBONES may name a folder that all workers see"]
+    return []
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foveate.evaluation import Estimate, Evaluation, ReportDetails, figures, write_report
-from foveate.evaluation.figure_page import figure_page
+from foveate.evaluation.pages import figure_page
 from foveate.files import absolute, digest, write_bytes
 from foveate.predictions import Predictions, write_predictions
 from foveate.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import resource, numpy as np
-from foveate.finetune.memory import kept_memory
+from foveate.finetune.malloc import kept_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
