@@ -323,7 +323,7 @@ def _escaped(surrogate: re.Match[str]) -> str:
 def _list_local(folder: str) -> Iterator[FileEntry]:
     entered = {os.path.realpath(folder)}
     pending = [folder]
-    found: list[FileEntry] = []
+    entries: list[FileEntry] = []
     while pending:
         current = pending.pop()
         try:
@@ -332,7 +332,7 @@ def _list_local(folder: str) -> Iterator[FileEntry]:
         except OSError:
             if current == folder:
                 raise
-            found.append(_unusable(current, _relative(current, folder)))
+            entries.append(_unusable(current, _relative(current, folder)))
             continue
         for child in children:
             if _is_folder(child):
@@ -341,8 +341,8 @@ def _list_local(folder: str) -> Iterator[FileEntry]:
                     entered.add(real)
                     pending.append(child.path)
             else:
-                found.append(_local_entry(child.path, _relative(child.path, folder)))
-    yield from sorted(found, key=lambda entry: entry.relative)
+                entries.append(_local_entry(child.path, _relative(child.path, folder)))
+    yield from sorted(entries, key=lambda entry: entry.relative)
 
 
 def _is_folder(child: os.DirEntry[str]) -> bool:

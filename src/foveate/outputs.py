@@ -104,12 +104,12 @@ def is_same_file(one: str | Path, other: str | Path) -> bool:
         return False
 
 
-def _check_suffix(one: Output) -> None:
-    name = str(one.path).lower()
-    if one.suffixes and not name.endswith(tuple(one.suffixes)):
-        wanted = " or ".join(one.suffixes)
+def _check_suffix(output: Output) -> None:
+    name = str(output.path).lower()
+    if output.suffixes and not name.endswith(tuple(output.suffixes)):
+        wanted = " or ".join(output.suffixes)
         raise OutputError(
-            f"‘{one.path}’ cannot be the name of {one.what}: it must end in {wanted}."
+            f"‘{output.path}’ cannot be the name of {output.what}: it must end in {wanted}."
         )
 
 

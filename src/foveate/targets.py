@@ -157,10 +157,10 @@ def find_targets(project: Path | None) -> dict[str, Target]:
     tables = read_settings_file(path).get(TABLE, {})
     if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
         raise SettingsError(f"‘{path}’: targets are tables, as in [targets.county].")
-    found = {}
+    targets = {}
     for name, table in tables.items():
         try:
-            found[name] = Target.model_validate(table)
+            targets[name] = Target.model_validate(table)
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(["targets", name, *map(str, problem["loc"])])
@@ -169,7 +169,7 @@ def find_targets(project: Path | None) -> dict[str, Target]:
                 raise SettingsError(f"‘{path}’: there is no {where}. There are: {known}.") from None
             message = problem["msg"].removeprefix("Value error, ")
             raise SettingsError(f"‘{path}’: {where}: {message}.") from None
-    return found
+    return targets
 
 
 def find_target(name: str, project: Path | None) -> Target:

@@ -13,7 +13,7 @@ from foveate.catalog import (
     Entry,
     Facts,
     ImageRow,
-    Place,
+    Location,
     Split,
     find_duplicates,
     groups_of,
@@ -29,7 +29,7 @@ SIDE = 100.0
 def tile(row: int, col: int, label: str, block: str | None = None, look: str = "") -> ImageRow:
     """A tile of a grid; tiles with the same look are near duplicates."""
     name = f"r{row}c{col}"
-    place = Place((col + 0.5) * SIDE, (row + 0.5) * SIDE, SIDE, block)
+    place = Location((col + 0.5) * SIDE, (row + 0.5) * SIDE, SIDE, block)
     dhash = bytes.fromhex(digest((look or name).encode()))
     facts = Facts(digest(name.encode()), 8, 8, dhash)
     return ImageRow(Entry(FileEntry(name, name, 5, "1"), label, None, place), facts)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from foveate.catalog import Place, Source, read_source, read_test_list
+from foveate.catalog import Location, Source, read_source, read_test_list
 from foveate.errors import SourceError
 
 
@@ -396,8 +396,8 @@ def test_a_table_says_where_its_images_lie(tmp_path: Path) -> None:
         "path,label,x,y,size,block\na.png,q,100.5,-7,224,Essex\nb.png,q,1,2,,\nc.png,q,,,,\n"
     )
     first, second, third = read_source(tmp_path / "t.csv").entries
-    assert first.place == Place(100.5, -7.0, 224.0, "Essex")
-    assert second.place == Place(1.0, 2.0)
+    assert first.place == Location(100.5, -7.0, 224.0, "Essex")
+    assert second.place == Location(1.0, 2.0)
     assert third.place is None
 
 

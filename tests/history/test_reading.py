@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from foveate.errors import HistoryError
-from foveate.history import Place, RecordedRun, artifact, find_run, list_runs
+from foveate.history import HistoryPlace, RecordedRun, artifact, find_run, list_runs
 
 RUN = RecordedRun(
     id="ab" * 16, mlflow_id="cd" * 16, name="20261121-101502-svm-abab", kind="train",
@@ -49,24 +49,24 @@ def test_what_names_no_run(wanted: str, said: str) -> None:
 
 
 def test_no_database_no_runs(tmp_path: Path) -> None:
-    assert list_runs(Place(tmp_path, f"sqlite:///{tmp_path / 'runs.db'}", "x")) == []
+    assert list_runs(HistoryPlace(tmp_path, f"sqlite:///{tmp_path / 'runs.db'}", "x")) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_database_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "runs.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(HistoryError, match=r"runs\.db’ cannot be read"):
-        list_runs(Place(tmp_path, f"sqlite:///{tmp_path / 'runs.db'}", "x"))
+        list_runs(HistoryPlace(tmp_path, f"sqlite:///{tmp_path / 'runs.db'}", "x"))
 
 
 def test_a_server_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match=r"127\.0\.0\.1:9 does not answer"):
-        list_runs(Place(tmp_path, "http://127.0.0.1:9", "x"))
+        list_runs(HistoryPlace(tmp_path, "http://127.0.0.1:9", "x"))
 
 
 def test_files_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("x")
-    place = Place(tmp_path, f"sqlite:///{tmp_path / 'runs.db'}", "x")
+    place = HistoryPlace(tmp_path, f"sqlite:///{tmp_path / 'runs.db'}", "x")
     run = replace(RUN, artifacts=tmp_path)
     assert artifact(place, run, "report.html") == tmp_path / "report.html"
     with pytest.raises(HistoryError, match=r"no file ‘model\.onnx’"):

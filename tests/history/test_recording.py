@@ -17,8 +17,8 @@ import pytest
 
 from foveate.errors import TooFewImages
 from foveate.history import (
+    HistoryPlace,
     Outcome,
-    Place,
     Record,
     RecordedRun,
     artifact,
@@ -48,12 +48,12 @@ with recording(find_place(project), "train", "photos", {"c": "1"}, label="svm") 
 """
 
 
-def place_in(folder: Path, uri: str | None = None) -> Place:
-    return Place(folder, uri or f"sqlite:///{folder / 'runs.db'}", "garments")
+def place_in(folder: Path, uri: str | None = None) -> HistoryPlace:
+    return HistoryPlace(folder, uri or f"sqlite:///{folder / 'runs.db'}", "garments")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory) -> HistoryPlace:
     """One for all tests here: making its tables takes seconds."""
     return place_in(tmp_path_factory.mktemp("history"))
 
@@ -72,7 +72,7 @@ def outcome(**changes: object) -> Outcome:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def arrived(place: Place, name: str) -> RecordedRun:
+def arrived(place: HistoryPlace, name: str) -> RecordedRun:
     """The run, once MLflow has it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -85,7 +85,7 @@ def arrived(place: Place, name: str) -> RecordedRun:
 
 
 @pytest.mark.slow
-def test_a_finished_run_has_everything(place: Place) -> None:
+def test_a_finished_run_has_everything(place: HistoryPlace) -> None:
     with recording(place, "train", "photos/", {"seed": "1"}, label="svm") as run:
         assert run.name.split("-")[2] == "svm"
         shown = list_runs(place)
@@ -108,7 +108,7 @@ def test_a_finished_run_has_everything(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
+def test_what_is_read_is_what_mlflow_says(place: HistoryPlace) -> None:
     from mlflow.tracking import MlflowClient
 
     with recording(place, "train", "photos/", {"seed": "1"}) as run:
@@ -125,7 +125,7 @@ def test_what_is_read_is_what_mlflow_says(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sent_twice_is_there_once(place: HistoryPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     with recording(place, "train", "photos/", {"seed": "1"}) as run:
         run.finish(outcome())
     first = arrived(place, run.name)
@@ -149,7 +149,7 @@ def test_sent_twice_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_a_run_that_raises_failed(place: Place) -> None:
+def test_a_run_that_raises_failed(place: HistoryPlace) -> None:
     with (
         pytest.raises(TooFewImages),
         recording(place, "train", "photos/", {"seed": "1"}) as run,
@@ -161,7 +161,7 @@ def test_a_run_that_raises_failed(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
+def test_a_defect_and_ctrl_c_are_named(place: HistoryPlace) -> None:
     for error, said in (
         (ZeroDivisionError("x"), "ZeroDivisionError: x"),
         (KeyboardInterrupt(), "Ctrl-C"),
@@ -173,7 +173,7 @@ def test_a_defect_and_ctrl_c_are_named(place: Place) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_failed(place: Place, how: signal.Signals) -> None:
+def test_a_run_that_is_killed_failed(place: HistoryPlace, how: signal.Signals) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", WORK, str(place.folder), "sleep"],
         stdout=subprocess.PIPE,
@@ -206,7 +206,7 @@ def test_a_disk_that_refuses_does_not_fail_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_files_that_cannot_be_written_do_not_fail_the_run(place: Place) -> None:
+def test_files_that_cannot_be_written_do_not_fail_the_run(place: HistoryPlace) -> None:
     def write(folder: Path) -> None:
         raise OSError("disk full")
 
@@ -220,7 +220,7 @@ def test_files_that_cannot_be_written_do_not_fail_the_run(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_names_that_are_not_unicode_do_not_fail_the_run(place: Place) -> None:
+def test_names_that_are_not_unicode_do_not_fail_the_run(place: HistoryPlace) -> None:
     with recording(place, "train", "phot\udce9s", {}) as run:
         run.finish(outcome())
     assert arrived(place, run.name).source == "phot\\xe9s"
@@ -230,7 +230,7 @@ def test_names_that_are_not_unicode_do_not_fail_the_run(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_secrets_are_not_on_record(place: Place) -> None:
+def test_secrets_are_not_on_record(place: HistoryPlace) -> None:
     source = "https://me:p@ss@store.net/photos?sig=abc"
     with recording(place, "train", source, {"model": source}) as run:
         run.finish(outcome(tags={"reproduce": f"foveate train '{source}' --seed 1"}))
@@ -242,7 +242,7 @@ def test_secrets_are_not_on_record(place: Place) -> None:
 
 @pytest.mark.slow
 def test_modules_in_the_working_folder_are_not_run(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: HistoryPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "__init__.py").write_text("open('was run', 'w')")
@@ -275,7 +275,7 @@ def test_a_project_that_moves_keeps_its_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: Place) -> None:
+def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: HistoryPlace) -> None:
     # A port that nobody listens on: the connection is refused at once.
     down = place_in(tmp_path, "http://127.0.0.1:9")
     with recording(down, "train", "photos/", {}) as run:
@@ -295,7 +295,7 @@ def test_a_server_that_is_down_gets_the_run_later(tmp_path: Path, place: Place) 
     assert said is not None
     assert "1 run could not be sent to http://127.0.0.1:9" in said
     # The same outbox, and a place that answers.
-    up = Place(tmp_path, place.uri, "garments")
+    up = HistoryPlace(tmp_path, place.uri, "garments")
     deadline = time.monotonic() + PATIENCE
     while not (sent := recorder_process.send_all(up)) and time.monotonic() < deadline:
         time.sleep(0.1)  # the other is still trying
@@ -341,13 +341,13 @@ def test_many_commands_at_once_on_a_new_project(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_is_never_taken_does_not_hold_up_others(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: HistoryPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from foveate.history import tracking
 
     send = tracking.send
 
-    def refuse(client: object, where: Place, record: Record, artifacts: Path) -> None:
+    def refuse(client: object, where: HistoryPlace, record: Record, artifacts: Path) -> None:
         if record.name == "never":
             raise ValueError("not like this")
         send(client, where, record, artifacts)

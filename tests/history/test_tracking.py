@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from foveate.history import Place, Record, tracking
+from foveate.history import HistoryPlace, Record, tracking
 
 RECORD = Record("0" * 32, "train", "a-run", "photos/", 1.0, "finished", 2.0, settings={"c": "1"})
 
@@ -23,7 +23,9 @@ def test_mlflow_reports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
     assert not MLFLOW_DISABLE_TELEMETRY.get()
-    with tracking._our_ways(Place(tmp_path, f"sqlite:///{tmp_path}/runs.db", "x"), patient=True):
+    with tracking._our_ways(
+        HistoryPlace(tmp_path, f"sqlite:///{tmp_path}/runs.db", "x"), patient=True
+    ):
         assert MLFLOW_DISABLE_TELEMETRY.get()
     assert "MLFLOW_DISABLE_TELEMETRY" not in os.environ
 
@@ -62,12 +64,12 @@ class Server:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, f"sqlite:///{tmp_path / 'server.db'}", "garments")
+def place(tmp_path: Path) -> HistoryPlace:
+    return HistoryPlace(tmp_path, f"sqlite:///{tmp_path / 'server.db'}", "garments")
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-def test_announced_and_sent_at_once_a_run_is_there_once(place: Place) -> None:
+def test_announced_and_sent_at_once_a_run_is_there_once(place: HistoryPlace) -> None:
     with tracking.connected(place, patient=True) as client, ThreadPoolExecutor(2) as pool:
         tracking._experiment(client, place)
         server: Any = Server(client, slow=True)
@@ -77,7 +79,7 @@ def test_announced_and_sent_at_once_a_run_is_there_once(place: Place) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-def test_a_run_that_was_made_without_an_answer_is_there_once(place: Place) -> None:
+def test_a_run_that_was_made_without_an_answer_is_there_once(place: HistoryPlace) -> None:
     with tracking.connected(place, patient=True) as client:
         server: Any = Server(client, answers_lost=1)
         with pytest.raises(TimeoutError):

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.aerial.address import TileAddress
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import Grid, TileKey
-from foveate.aerial.placed import PlacedPredictions
 from foveate.predictions import Predictions
 
 GRID = Grid("EPSG:26914", 224.0, 1.0)
@@ -55,7 +55,7 @@ def placed_of(
     confidence: NDArray[np.floating] | None = None,
     labels: tuple[str, ...] = LABELS,
     grid: Grid = GRID,
-) -> PlacedPredictions:
+) -> GeoreferencedPredictions:
     """A map's predictions from (rows, cols) classes, north up; `gap` is no tile, -1 a refused."""
     drawn = np.asarray(classes)
     down, across = np.nonzero(drawn != gap)
@@ -69,7 +69,9 @@ def placed_of(
         trained=None if trained is None else trained[where].tolist(),
         labels=labels,
     )
-    return PlacedPredictions(predictions, grid, TOP - down, LEFT + across, (2018,) * len(keys))
+    return GeoreferencedPredictions(
+        predictions, grid, TOP - down, LEFT + across, (2018,) * len(keys)
+    )
 
 
 def patches(side: int, k: int = 3, seed: int = 0, *, patch: int = 6) -> NDArray[np.int64]:

@@ -2,6 +2,6 @@
 
 - `grid`, `address`, `raster`, `header`, `filesystem`: where a tile lies, how its pixels are read;
 - `legend`, `landcover`: what a tile is called;
-- `index`, `placed`: tiles as a table, and predictions on them;
+- `index`, `georeferenced`: tiles as a table, and predictions on them;
 - `cutting/`: rasters → tiles; `mapping/`: predictions → map; `change/`: two years → what changed.
 """

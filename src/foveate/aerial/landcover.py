@@ -1,6 +1,6 @@
 """What the land cover says about tiles: the label that most of a tile has, and how much of it.
 
-Where the land cover lies in the grid's own system, the share is exact, else close: see `codes`.
+Where the land cover lies in the grid's own system, the share is exact, else close: see `zonal`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.aerial.codes import NOTHING, check_codes_raster, codes_under
 from foveate.aerial.grid import Grid, TileKey
 from foveate.aerial.legend import Legend
 from foveate.aerial.raster import open_raster
+from foveate.aerial.zonal import NOTHING, check_codes_raster, codes_under
 from foveate.errors import SettingsError
 
 LEAST_COVERED = 0.5
@@ -116,9 +116,9 @@ class _Sums:
 
     def add(self, tile: int, codes: NDArray[np.int32], weights: NDArray[np.float64]) -> None:
         """Count a tile: (m,) codes and the (m,) shares of its area that have them."""
-        found, areas = _areas(codes.ravel(), weights.ravel())
+        distinct, areas = _areas(codes.ravel(), weights.ravel())
         totals = np.zeros(len(self._names) + 1)
-        for code, area in zip(found.tolist(), areas.tolist(), strict=True):
+        for code, area in zip(distinct.tolist(), areas.tolist(), strict=True):
             if code in self._legend.nodata:
                 continue
             if code not in self._number:
@@ -147,8 +147,8 @@ def _areas(
         sums = np.bincount(values - low, weights).astype(np.float64)
         there = sums.nonzero()[0]
         return there + low, sums[there]
-    found, inverse = np.unique(values, return_inverse=True)
-    return found, np.bincount(inverse, weights).astype(np.float64)
+    distinct, inverse = np.unique(values, return_inverse=True)
+    return distinct, np.bincount(inverse, weights).astype(np.float64)
 
 
 def _blocks(keys: Sequence[TileKey]) -> Iterator[list[int]]:

@@ -92,11 +92,11 @@ def open_raster(path: str) -> Raster:
     if cache is None:
         cache = _opened.rasters = OrderedDict()
     stamp = "" if files.is_url(path) else files.file_entry(path).stamp
-    found = cache.get(path)
-    if found is not None and found.stamp == stamp:
+    opened = cache.get(path)
+    if opened is not None and opened.stamp == stamp:
         cache.move_to_end(path)
-        return found
-    if found is not None:
+        return opened
+    if opened is not None:
         cache.pop(path).close()
     cache[path] = raster = Raster(path, stamp)
     while len(cache) > MOST_OPEN:
@@ -309,8 +309,8 @@ class Raster:
         ys = bounds[1] + steps * (bounds[3] - bounds[1])
         border = [(x, y) for x in xs for y in (bounds[1], bounds[3])]
         border += [(x, y) for y in ys for x in (bounds[0], bounds[2])]
-        found = transform(grid.crs, self.dataset.crs, *zip(*border, strict=True))
-        cols, rows = ~self.dataset.transform * np.array(found[:2])
+        corners = transform(grid.crs, self.dataset.crs, *zip(*border, strict=True))
+        cols, rows = ~self.dataset.transform * np.array(corners[:2])
         if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
             return None
         x0, x1 = max(floor(cols.min()) - 2, 0), min(ceil(cols.max()) + 2, self.dataset.width)

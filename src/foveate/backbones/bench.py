@@ -104,13 +104,13 @@ def known_speeds() -> list[Speed]:
 def known_speed(backbone: Backbone) -> Speed | None:
     """The last measurement of a backbone as it is now, at its own resolution if there is one."""
     card = backbone.card
-    found = [
+    speeds = [
         one
         for one in known_speeds()
         if (one.backbone, one.pack_sha256) == (card.name, card.pack_sha256)
     ]
-    own = [one for one in found if one.resolution == card.resolution]
-    return next(iter([*own, *found]), None)
+    own = [one for one in speeds if one.resolution == card.resolution]
+    return next(iter([*own, *speeds]), None)
 
 
 def _remember(speed: Speed) -> None:

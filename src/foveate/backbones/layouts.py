@@ -71,8 +71,8 @@ def from_efficientnet_lite(state: Mapping[str, T], wanted: Iterable[str]) -> dic
         state: the weights by their old names.
         wanted: the names that timm's network asks for, of which the blocks are taken.
     """
-    found = (re.match(r"blocks\.(\d+)\.(\d+)\.", name) for name in wanted)
-    blocks = sorted({(int(m[1]), int(m[2])) for m in found if m})
+    matches = (re.match(r"blocks\.(\d+)\.(\d+)\.", name) for name in wanted)
+    blocks = sorted({(int(m[1]), int(m[2])) for m in matches if m})
     renamed = {}
     for name, value in state.items():
         layer, _, rest = name.partition(".")
@@ -92,20 +92,20 @@ def from_efficientnet_lite(state: Mapping[str, T], wanted: Iterable[str]) -> dic
 
 
 def compare(
-    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+    wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]
 ) -> str | None:
     """What does not fit between a network and a weights file, in words; None where all fits.
 
     Args:
         wanted: shapes by name that the network asks for.
-        found: shapes by name that the file has.
+        given: shapes by name that the file has.
     """
-    missing = [name for name in wanted if name not in found and not _counts(name)]
-    surplus = [name for name in found if name not in wanted]
+    missing = [name for name in wanted if name not in given and not _counts(name)]
+    surplus = [name for name in given if name not in wanted]
     shaped = [
-        f"{name} is {_shape(found[name])} instead of {_shape(wanted[name])}"
+        f"{name} is {_shape(given[name])} instead of {_shape(wanted[name])}"
         for name in wanted
-        if name in found and found[name] != wanted[name]
+        if name in given and given[name] != wanted[name]
     ]
     parts = []
     for names, words in ((missing, "missing"), (surplus, "not part of the network")):

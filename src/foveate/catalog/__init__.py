@@ -4,7 +4,7 @@ from foveate.catalog.blocks import groups_of, has_places, split_by_block
 from foveate.catalog.duplicates import Duplicates, find_duplicates
 from foveate.catalog.findings import TINY, Findings, find_problems
 from foveate.catalog.inspect import Facts, inspect, read_file
-from foveate.catalog.source import Entry, Place, Side, Source, read_source, read_test_list
+from foveate.catalog.source import Entry, Location, Side, Source, read_source, read_test_list
 from foveate.catalog.split import Blocks, Split, split_as_given, split_by_image, split_by_subfolder
 from foveate.catalog.table import (
     FACTS,
@@ -28,7 +28,7 @@ __all__ = [
     "Facts",
     "Findings",
     "ImageRow",
-    "Place",
+    "Location",
     "Side",
     "Source",
     "Split",

@@ -23,7 +23,7 @@ from foveate.errors import SourceError, TooFewImages
 
 if TYPE_CHECKING:
     from foveate.catalog.duplicates import Duplicates
-    from foveate.catalog.source import Place
+    from foveate.catalog.source import Location
     from foveate.catalog.table import Catalog, ImageRow
 
 WANTED = 30
@@ -112,7 +112,7 @@ def groups_of(rows: Sequence[ImageRow], duplicates: Duplicates, split: Split) ->
     return [numbers.setdefault(pair, len(numbers)) for pair in pairs]
 
 
-def _fitting_size(places: Sequence[Place]) -> float:
+def _fitting_size(places: Sequence[Location]) -> float:
     """A side that cuts the land into about `WANTED` blocks of two tiles a side or more."""
     side = max(place.size for place in places)
     spots = len({(place.x, place.y) for place in places})
@@ -122,7 +122,7 @@ def _fitting_size(places: Sequence[Place]) -> float:
     return max(ceil(sqrt(spots / WANTED)), 2) * side
 
 
-def _block(place: Place, size: float | None) -> str:
+def _block(place: Location, size: float | None) -> str:
     if size is None:
         return place.block or "(none)"
     return f"{floor(place.y / size)}/{floor(place.x / size)}"
@@ -180,7 +180,7 @@ def _chosen(shares: NDArray[np.float64], wanted: float, rng: np.random.Generator
 
 
 def _is_near(
-    places: Sequence[Place], is_test: NDArray[np.bool_], buffer: float
+    places: Sequence[Location], is_test: NDArray[np.bool_], buffer: float
 ) -> NDArray[np.bool_]:
     """(n,) bool: whether an image lies nearer than the buffer to a test image.
 

@@ -7,7 +7,7 @@ A SOURCE is one of
 - a folder with `train/` and `test/`, the labels below them: it brings its own split;
 - a folder with `metadata.csv`, `metadata.jsonl` or `metadata.parquet`;
 - a CSV, JSONL or Parquet file with the columns `path` and `label`, perhaps `split`, and perhaps
-  where each image lies: `x`, `y`, `size` and `block` (see `Place`);
+  where each image lies: `x`, `y`, `size` and `block` (see `Location`);
 - a folder of images without labels, which can be scored but not trained on;
 
 each as a local path or as a URL that fsspec opens.
@@ -45,7 +45,7 @@ VALIDATION = ("val", "valid", "validation")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where on the ground an image lies.
 
     Attributes:
@@ -75,7 +75,7 @@ class Entry:
     file: files.FileEntry
     label: str | None
     side: Side | None
-    place: Place | None = None
+    place: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +208,10 @@ def read_test_list(path: str | Path, source: Source) -> Source:
     test = set()
     for name in names:
         relative = str(PurePosixPath(name))
-        found = by_name.get(relative, by_name.get(files.absolute(files.join(beside, name))))
-        if found is None:
+        listed = by_name.get(relative, by_name.get(files.absolute(files.join(beside, name))))
+        if listed is None:
             raise SourceError(f"The test file ‘{name}’ in ‘{path}’ is not in {source.root}.")
-        test.add(found)
+        test.add(listed)
     entries = tuple(
         replace(entry, side="test" if index in test else "train")
         for index, entry in enumerate(source.entries)
@@ -241,8 +241,8 @@ def _read_folder(root: str) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
         entries.append(Entry(file, label, side))
     if sides:
         return tuple(entries), ()
-    found = {entry.label for entry in entries}
-    empty = {files.normal_form(folder) for folder in folders} - found - {""}
+    labels = {entry.label for entry in entries}
+    empty = {files.normal_form(folder) for folder in folders} - labels - {""}
     return tuple(entries), tuple(sorted(empty))
 
 
@@ -312,16 +312,16 @@ def _side(value: object, number: int, path: str) -> Side | None:
     return SIDES[text]
 
 
-def _place(row: Mapping[str, object], number: int, path: str) -> Place | None:
+def _place(row: Mapping[str, object], number: int, path: str) -> Location | None:
     x, y, size, block = (row.get(name) for name in PLACE_COLUMNS)
     if x in (None, "") or y in (None, ""):
         return None
     try:
-        place = Place(
+        place = Location(
             float(str(x)), float(str(y)), float(str(size or 0)), str(block) if block else None
         )
     except ValueError:
-        place = Place(math.nan, math.nan)
+        place = Location(math.nan, math.nan)
     if not (math.isfinite(place.x) and math.isfinite(place.y) and place.size >= 0):
         raise SourceError(f"Row {number} of ‘{path}’ has a place that is not made of numbers.")
     return place

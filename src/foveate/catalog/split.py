@@ -225,8 +225,8 @@ def _label_of_units(catalog: Catalog, unit: Mapping[str, int]) -> dict[int, str]
         if row.entry.label is not None:
             counts[unit[row.facts.id]][row.entry.label] += 1
     return {
-        number: min(found, key=lambda label: (-found[label], label))
-        for number, found in counts.items()
+        number: min(labels, key=lambda label: (-labels[label], label))
+        for number, labels in counts.items()
     }
 
 

@@ -65,7 +65,7 @@ class Catalog:
         for row in self.labelled:
             if row.entry.label is not None:
                 labels[row.facts.id].add(row.entry.label)
-        return {image: frozenset(found) for image, found in labels.items()}
+        return {image: frozenset(names) for image, names in labels.items()}
 
 
 SCHEMA = pa.schema(

@@ -34,9 +34,9 @@ def list_backbones(
     from foveate import backbones
     from foveate.backbones.bench import known_speed
 
-    found = [(backbone, known_speed(backbone)) for backbone in backbones.list_backbones()]
+    speeds = [(backbone, known_speed(backbone)) for backbone in backbones.list_backbones()]
     if as_json:
-        print_json({"backbones": [_as_json(backbone, speed) for backbone, speed in found]})
+        print_json({"backbones": [_as_json(backbone, speed) for backbone, speed in speeds]})
         return
     print_table(
         [
@@ -60,10 +60,10 @@ def list_backbones(
                 f"{speed.images_per_second:,.0f} at {speed.resolution} px" if speed else "–",
                 one.card.licence,
             ]
-            for one, speed in found
+            for one, speed in speeds
         ],
     )
-    if not all(speed for _, speed in found):
+    if not all(speed for _, speed in speeds):
         remark("`foveate backbones bench` measures images/s.")
 
 

@@ -79,9 +79,9 @@ def call(
         try:
             with client, ProgressBar(quiet=quiet) as progress:
                 progress("call", 0, len(paths))
-                for path, one in zip(paths, client.stream(given), strict=True):
-                    printer.add(path, one)
-                    unanswered += (one.error or "").startswith(NOT_ANSWERED)
+                for path, prediction in zip(paths, client.stream(given), strict=True):
+                    printer.add(path, prediction)
+                    unanswered += (prediction.error or "").startswith(NOT_ANSWERED)
                     progress("call", printer.count, len(paths))
         except CallError as error:
             if client.answered_by is None:

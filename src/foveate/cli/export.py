@@ -98,7 +98,7 @@ def export(
     from foveate.exporting import export_int8
 
     with ProgressBar(quiet=quiet) as progress:
-        found = export_int8(
+        exported = export_int8(
             classifier,
             source,
             settings,
@@ -107,15 +107,17 @@ def export(
             progress=progress,
         )
     if not force:
-        found.check()
-    found.classifier.save(out)
+        exported.check()
+    exported.classifier.save(out)
     if as_json:
-        print_json({"model": str(out), "forced": found.objection is not None, **found.to_json()})
+        print_json(
+            {"model": str(out), "forced": exported.objection is not None, **exported.to_json()}
+        )
     else:
-        _print(found, out)
-    if found.objection is not None:
-        remark(f"Note: {found.objection} It was written because of `--force`.", quiet=quiet)
-    name_refused(found.prepared, quiet=quiet)
+        _print(exported, out)
+    if exported.objection is not None:
+        remark(f"Note: {exported.objection} It was written because of `--force`.", quiet=quiet)
+    name_refused(exported.prepared, quiet=quiet)
 
 
 def _export_openvino(
@@ -147,7 +149,7 @@ def _export_openvino(
     )
 
 
-def _print(found: Int8Export, out: Path) -> None:
+def _print(exported: Int8Export, out: Path) -> None:
     """The table and the few lines after it."""
     print_table(
         ["network", "accuracy", "95 % interval", "images/s", "file"],
@@ -159,19 +161,19 @@ def _print(found: Int8Export, out: Path) -> None:
                 f"{one.images_per_second:,.0f}",
                 f"{one.size / 2**20:.1f} MB",
             ]
-            for one in (found.before, found.after)
+            for one in (exported.before, exported.after)
         ],
     )
-    told = found.quantisation
+    told = exported.quantisation
     left_out = (
         f"{len(told.left_out)} of {told.layers} layers were too sensitive and stay in floating "
         "point. "
         if told.left_out
         else ""
     )
-    ratio = found.after.images_per_second / found.before.images_per_second
+    ratio = exported.after.images_per_second / exported.before.images_per_second
     print(
-        f"\n{found.comparison.sentence('Int8', found.before.precision)}\n"
+        f"\n{exported.comparison.sentence('Int8', exported.before.precision)}\n"
         f"{ratio:.2f} times as many images/s (network alone). {left_out}Calibrated on "
         f"{told.n_calibration} training images.\n"
         f"Model  {out}"

@@ -56,8 +56,8 @@ def expand(image: str) -> list[str]:
         return [image]
     if files.is_folder(image):
         return [entry.path for entry in files.list_files(image)]
-    found = sorted(glob.glob(image, recursive=True)) if glob.has_magic(image) else []  # noqa: PTH207
-    return [path for path in found if not Path(path).is_dir()] or [image]
+    matches = sorted(glob.glob(image, recursive=True)) if glob.has_magic(image) else []  # noqa: PTH207
+    return [path for path in matches if not Path(path).is_dir()] or [image]
 
 
 class PredictionPrinter:
@@ -97,16 +97,16 @@ class PredictionPrinter:
         """Whether there were images and none could be used."""
         return 0 < self.count == self.refused
 
-    def add(self, path: str, one: Prediction) -> None:
+    def add(self, path: str, prediction: Prediction) -> None:
         """Take the prediction of the image that is called `path`."""
         path = files.printable(path)
         if self._as_json:
-            row = json_text(_json_row(path, one))
+            row = json_text(_json_row(path, prediction))
             self._waiting.write(", " + row if self.count else row)
         else:
-            self._rows.append(_table_row(path, one))
+            self._rows.append(_table_row(path, prediction))
         self.count += 1
-        self.refused += one.error is not None
+        self.refused += prediction.error is not None
 
     def finish(self, model: str | None) -> None:
         """Print them all.
@@ -124,14 +124,14 @@ class PredictionPrinter:
         print("]}")
 
 
-def _json_row(path: str, one: Prediction) -> dict[str, object]:
-    if one.error is not None:
-        return {"path": path, "error": one.error}
+def _json_row(path: str, prediction: Prediction) -> dict[str, object]:
+    if prediction.error is not None:
+        return {"path": path, "error": prediction.error}
     return {
         "path": path,
-        "label": one.label,
-        "probability": _finite(one.probability),
-        "probabilities": {label: _finite(p) for label, p in one.probabilities.items()},
+        "label": prediction.label,
+        "probability": _finite(prediction.probability),
+        "probabilities": {label: _finite(p) for label, p in prediction.probabilities.items()},
     }
 
 
@@ -139,9 +139,9 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _table_row(path: str, one: Prediction) -> list[str]:
-    if one.error is not None:
-        return [path, "refused", one.error]
-    ranked = sorted(one.probabilities.items(), key=lambda item: -item[1])
+def _table_row(path: str, prediction: Prediction) -> list[str]:
+    if prediction.error is not None:
+        return [path, "refused", prediction.error]
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     others = ", ".join(f"{label} {percent(p)}" for label, p in ranked[1:3])
-    return [path, f"{one.label} {percent(ranked[0][1])}", others]
+    return [path, f"{prediction.label} {percent(ranked[0][1])}", others]

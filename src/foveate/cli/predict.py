@@ -22,8 +22,8 @@ def predict(
     given = [read_standard_input() if path == "-" else path for path in paths]
     predictions = classifier.predict(given) if given else []
     with PredictionPrinter(as_json=as_json) as printer:
-        for path, one in zip(paths, predictions, strict=True):
-            printer.add(path, one)
+        for path, prediction in zip(paths, predictions, strict=True):
+            printer.add(path, prediction)
         printer.finish(model)
     if printer.all_refused:
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ from foveate.cli.console import percent, print_json, print_table, remark
 
 if TYPE_CHECKING:
     from foveate.evaluation.paired import LabelDifference
-    from foveate.history import Place, RecordedRun
+    from foveate.history import HistoryPlace, RecordedRun
     from foveate.workflow.compare import RunComparison
 
 app = typer.Typer(no_args_is_help=True, help="What was tried and what came out.")
@@ -70,12 +70,12 @@ def list_command(
     place, runs = _runs(project, quiet=quiet)
     if runs:
         check_names(runs, [*(one.name for one in conditions), *([sort] if sort else [])])
-    found = select(runs, conditions, sort=sort, reverse=reverse)
+    selected = select(runs, conditions, sort=sort, reverse=reverse)
     if as_json:
-        print_json({"runs": [run.to_json() for run in found[:limit]], "found": len(found)})
+        print_json({"runs": [run.to_json() for run in selected[:limit]], "found": len(selected)})
         return
     limit = limit or 30
-    if not found:
+    if not selected:
         said = "No run on record is like that." if runs else f"No runs on record in {place.folder}."
         print(said)
         return
@@ -91,9 +91,9 @@ def list_command(
         "95 % interval",
     ]
     header += ["n", "took"] + ([extra] if extra else [])
-    print_table(header, [_row(run, extra) for run in found[:limit]])
-    if len(found) > limit:
-        remark(f"{len(found) - limit} more; --limit shows them.", quiet=quiet)
+    print_table(header, [_row(run, extra) for run in selected[:limit]])
+    if len(selected) > limit:
+        remark(f"{len(selected) - limit} more; --limit shows them.", quiet=quiet)
 
 
 @app.command()
@@ -108,20 +108,20 @@ def show(
     from foveate.history import find_run
 
     _, runs = _runs(project, quiet=quiet)
-    found = find_run(runs, run)
+    chosen = find_run(runs, run)
     if as_json:
-        print_json(found.to_json())
+        print_json(chosen.to_json())
         return
-    print(f"{found.name}: {found.kind} on {found.source}, {_when(found)}, {_status(found)}")
-    if found.reason:
-        print(found.reason)
-    _print_classes(found)
-    _print_pairs("metric", [(k, f"{v:.4g}") for k, v in _other_metrics(found)])
-    _print_pairs("setting", sorted(found.settings.items()))
-    _print_pairs("fact", sorted(found.tags.items()))
-    if found.artifacts is not None and found.artifacts.is_dir():
-        print(f"\nFiles  {found.artifacts}")
-        for path in sorted(found.artifacts.iterdir()):
+    print(f"{chosen.name}: {chosen.kind} on {chosen.source}, {_when(chosen)}, {_status(chosen)}")
+    if chosen.reason:
+        print(chosen.reason)
+    _print_classes(chosen)
+    _print_pairs("metric", [(k, f"{v:.4g}") for k, v in _other_metrics(chosen)])
+    _print_pairs("setting", sorted(chosen.settings.items()))
+    _print_pairs("fact", sorted(chosen.tags.items()))
+    if chosen.artifacts is not None and chosen.artifacts.is_dir():
+        print(f"\nFiles  {chosen.artifacts}")
+        for path in sorted(chosen.artifacts.iterdir()):
             print(f"  {path.name}")
 
 
@@ -152,12 +152,12 @@ def compare(
 
     check_outputs([Output("the report", report, PAGE)])
     place, recorded = _runs(project, quiet=quiet)
-    found = compare_runs(place, [find_run(recorded, name) for name in runs])
-    write_comparison(report, found.runs, against_first=found.against_first)
+    comparison = compare_runs(place, [find_run(recorded, name) for name in runs])
+    write_comparison(report, comparison.runs, against_first=comparison.against_first)
     if as_json:
-        print_json(found.to_json() | {"report": str(report)})
+        print_json(comparison.to_json() | {"report": str(report)})
     else:
-        _print_comparison(found)
+        _print_comparison(comparison)
         print(f"\nReport  {report}")
 
 
@@ -221,7 +221,7 @@ def ui(
 _SHOWN = {"name", "status", "source", "classifier", "backbone", "resolution", "accuracy", "seconds"}
 
 
-def _place(project: Path | None) -> Place:
+def _place(project: Path | None) -> HistoryPlace:
     from foveate.errors import HistoryError
     from foveate.history import find_place
     from foveate.settings import make_settings
@@ -239,7 +239,7 @@ def _place(project: Path | None) -> Place:
     return place
 
 
-def _runs(project: Path | None, *, quiet: bool) -> tuple[Place, list[RecordedRun]]:
+def _runs(project: Path | None, *, quiet: bool) -> tuple[HistoryPlace, list[RecordedRun]]:
     """All runs of a place; what still waits to be sent is sent beside."""
     from foveate.errors import HistoryError
     from foveate.history import list_runs, unsent_runs
@@ -281,17 +281,17 @@ def _row(run: RecordedRun, extra: str | None) -> list[str]:
     return row
 
 
-def _print_comparison(found: RunComparison) -> None:
+def _print_comparison(comparison: RunComparison) -> None:
     from foveate.evaluation.paired import Paired
 
-    names = [run.name for run in found.runs]
-    print_table(["measure", *names], _measures(found))
-    if found.differing:
+    names = [run.name for run in comparison.runs]
+    print_table(["measure", *names], _measures(comparison))
+    if comparison.differing:
         print()
-        print_table(["setting", *names], [[name, *values] for name, values in found.differing])
-    for sentence in found.sentences:
+        print_table(["setting", *names], [[name, *values] for name, values in comparison.differing])
+    for sentence in comparison.sentences:
         print(f"\n{sentence}")
-    if len(names) == 2 and isinstance(pair := found.against_first[0], Paired):
+    if len(names) == 2 and isinstance(pair := comparison.against_first[0], Paired):
         print()
         header = ["label", "test images", *names, "difference, points"]
         print_table(header, [_label_row(label, one) for label, one in pair.per_label.items()])
@@ -309,8 +309,8 @@ def _label_row(label: str, one: LabelDifference) -> list[str]:
     ]
 
 
-def _measures(found: RunComparison) -> list[list[str]]:
-    evaluations = [run.evaluation for run in found.runs]
+def _measures(comparison: RunComparison) -> list[list[str]]:
+    evaluations = [run.evaluation for run in comparison.runs]
     estimates = {
         "accuracy": [one.accuracy for one in evaluations],
         "class-average accuracy": [one.class_average_accuracy for one in evaluations],
@@ -328,7 +328,7 @@ def _measures(found: RunComparison) -> list[list[str]]:
     )
     rows.append(["log loss", *(f"{one.calibration.log_loss:.3f}" for one in evaluations)])
     rows.append(["test images", *(f"{one.n}" for one in evaluations)])
-    seconds = [run.seconds for run in found.recorded]
+    seconds = [run.seconds for run in comparison.recorded]
     rows.append(["took", *("–" if s is None else f"{s:.0f} s" for s in seconds)])
     return rows
 

@@ -77,12 +77,12 @@ def check(
 
     target = find_target(name, project)
     remark(f"Asking ‘{name}’ …", quiet=quiet or as_json)
-    found = check_target(target)
-    sentence = " ".join(found.problems)
+    checked = check_target(target)
+    sentence = " ".join(checked.problems)
     if as_json:
-        print_json(_as_json(name, found) | ({"error": sentence} if sentence else {}))
+        print_json(_as_json(name, checked) | ({"error": sentence} if sentence else {}))
     else:
-        _print(found)
+        _print(checked)
     if sentence:
         print(f"Error: {sentence}", file=sys.stderr)
         raise typer.Exit(1)
@@ -135,8 +135,8 @@ def pack(
     )
 
 
-def _print(found: TargetCheck) -> None:
-    if found.workers:
+def _print(checked: TargetCheck) -> None:
+    if checked.workers:
         print_table(
             ["host", "executor", "cores", "threads a task", "Python", "foveate", "network"],
             [
@@ -149,28 +149,28 @@ def _print(found: TargetCheck) -> None:
                     worker.foveate or "–",
                     f"{worker.runtime}, {worker.precision}" if worker.runtime else "–",
                 ]
-                for worker in found.workers
+                for worker in checked.workers
             ],
         )
         print()
-    print(f"Master   {found.master}")
-    if found.workers:
-        print(f"Workers  {len(found.workers)}, {found.cores or 'unknown'} cores together")
-    if found.storage:
-        proved = "" if found.problems else ", written and read by all"
-        print(f"Storage  {found.storage}{proved}")
-    for line in found.remarks:
+    print(f"Master   {checked.master}")
+    if checked.workers:
+        print(f"Workers  {len(checked.workers)}, {checked.cores or 'unknown'} cores together")
+    if checked.storage:
+        proved = "" if checked.problems else ", written and read by all"
+        print(f"Storage  {checked.storage}{proved}")
+    for line in checked.remarks:
         print(line)
-    if not found.problems:
-        print(f"All is right, in {found.seconds:.0f} s.")
+    if not checked.problems:
+        print(f"All is right, in {checked.seconds:.0f} s.")
 
 
-def _as_json(name: str, found: TargetCheck) -> dict[str, object]:
+def _as_json(name: str, checked: TargetCheck) -> dict[str, object]:
     return {
         "target": name,
-        "ok": not found.problems,
-        "master": found.master,
-        "cores": found.cores,
+        "ok": not checked.problems,
+        "master": checked.master,
+        "cores": checked.cores,
         "workers": [
             {
                 "host": worker.host,
@@ -184,10 +184,10 @@ def _as_json(name: str, found: TargetCheck) -> dict[str, object]:
                 "precision": worker.precision,
                 "problems": list(worker.problems),
             }
-            for worker in found.workers
+            for worker in checked.workers
         ],
-        "storage": found.storage or None,
-        "problems": list(found.problems),
-        "remarks": list(found.remarks),
-        "seconds": found.seconds,
+        "storage": checked.storage or None,
+        "problems": list(checked.problems),
+        "remarks": list(checked.remarks),
+        "seconds": checked.seconds,
     }

@@ -15,7 +15,7 @@ from foveate.outputs import Output, check_folder, check_outputs
 
 if TYPE_CHECKING:
     from foveate.aerial.change import Changes
-    from foveate.aerial.placed import PlacedPredictions
+    from foveate.aerial.georeferenced import GeoreferencedPredictions
 
 _LONG = 18
 _MOST_LABELS = 8
@@ -116,12 +116,12 @@ def change(
         remark(f"Note: {text}", quiet=quiet)
 
 
-def _read(path: str, name: str, index: str | None, year: int | None) -> PlacedPredictions:
+def _read(path: str, name: str, index: str | None, year: int | None) -> GeoreferencedPredictions:
     """Predictions of one year; what is said about flags names those of this command."""
-    from foveate.aerial.placed import read_placed
+    from foveate.aerial.georeferenced import read_georeferenced
 
     try:
-        return read_placed(path, index=index, year=year)
+        return read_georeferenced(path, index=index, year=year)
     except FoveateError as error:
         said = str(error)
         for flag in ("--year", "--index"):

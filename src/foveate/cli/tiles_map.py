@@ -68,17 +68,17 @@ def map_predictions(
 ) -> None:
     """Map PREDICTIONS on tiles, smooth the map, and say how good it is."""
     need_extra("aerial", "To map tiles", "rasterio", "pyproj")
+    from foveate.aerial.georeferenced import read_georeferenced
     from foveate.aerial.legend_table import find_legend
     from foveate.aerial.mapping import FILES, map_tiles, write_map
     from foveate.aerial.mapping.as_json import map_json
-    from foveate.aerial.placed import read_placed
 
     check_folder(out)
     outputs = [Output("the map", join(out, name)) for name in FILES]
     check_outputs(outputs, [predictions, index, landcover, legend.partition(":")[0]])
     known = find_legend(legend) if landcover is not None else None
     started = time.perf_counter()
-    placed = read_placed(predictions, index=index, year=year)
+    placed = read_georeferenced(predictions, index=index, year=year)
     read = time.perf_counter() - started
     mapped = map_tiles(placed, center_weight=center_weight, landcover=landcover, legend=known)
     started = time.perf_counter()
@@ -107,11 +107,11 @@ def _print(mapped: TilesMapped, written: Mapping[str, str]) -> None:
         f"{mapped.center_weight:g} votes for the centre changed {mapped.changed:,}"
     )
     if mapped.before and mapped.after:
-        for when, one in (("as predicted", mapped.before), ("smoothed", mapped.after)):
-            low, high = one.accuracy.low, one.accuracy.high
+        for when, measured in (("as predicted", mapped.before), ("smoothed", mapped.after)):
+            accuracy = measured.accuracy
             print(
-                f"{when.ljust(13)} {percent(one.accuracy.value)} of {one.n:,} tiles right "
-                f"({percent(low)} to {percent(high)})"
+                f"{when.ljust(13)} {percent(accuracy.value)} of {measured.n:,} tiles right "
+                f"({percent(accuracy.low)} to {percent(accuracy.high)})"
             )
         print(mapped.sentence)
         print(f"Known labels  {mapped.reference.source}")

@@ -5,8 +5,8 @@ all, and a journal in the user's cache knows what has arrived, so that the same 
 it was killed.
 """
 
-from foveate.copying.copying import Copied, Failure, State, copy
+from foveate.copying.copying import Copied, CopyFailure, State, copy
 from foveate.copying.transfer import Verify
 from foveate.errors import CopyError
 
-__all__ = ["Copied", "CopyError", "Failure", "State", "Verify", "copy"]
+__all__ = ["Copied", "CopyError", "CopyFailure", "State", "Verify", "copy"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from foveate.copying.failures import WriteError, is_transient, sentence
 from foveate.copying.journal import open_journal
-from foveate.copying.plan import Plan, make_plan
-from foveate.copying.transfer import Job, Stopped, Transfer, Verify
+from foveate.copying.plan import CopyPlan, make_plan
+from foveate.copying.transfer import CopyJob, Stopped, Transfer, Verify
 from foveate.files import printable
 
 WORKERS = 16
@@ -22,7 +22,7 @@ FAILURES_IN_A_ROW = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class CopyFailure:
     """A file that was not copied.
 
     Attributes:
@@ -70,7 +70,7 @@ class Copied:
     copied: int
     skipped: int
     bytes: int
-    failed: tuple[Failure, ...]
+    failed: tuple[CopyFailure, ...]
     untried: int
     seconds: float
     out: str
@@ -135,14 +135,14 @@ def copy(
 class _Crew:
     """Threads that take one job after the other."""
 
-    def __init__(self, transfer: Transfer, plan: Plan) -> None:
+    def __init__(self, transfer: Transfer, plan: CopyPlan) -> None:
         self._transfer = transfer
-        self._jobs: Iterator[Job] = iter(plan.jobs)
+        self._jobs: Iterator[CopyJob] = iter(plan.jobs)
         self._total = _state_of(plan.jobs)
         self._lock = threading.Lock()
         self._in_a_row = self._done_bytes = self._sent = 0
         self.copied = self.skipped = self.bytes = 0
-        self.failed: list[Failure] = []
+        self.failed: list[CopyFailure] = []
 
     def work(self, workers: int, progress: Callable[[State], None]) -> None:
         """Return when everything was tried."""
@@ -178,7 +178,7 @@ class _Crew:
             except Stopped:
                 return
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: CopyJob) -> None:
         sent = 0
 
         def advance(count: int) -> None:
@@ -206,8 +206,8 @@ class _Crew:
                 self.skipped += size is None
                 self.bytes += size or 0
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        self.failed.append(Failure(printable(job.file.relative), sentence(error)))
+    def _fail(self, job: CopyJob, error: Exception) -> None:
+        self.failed.append(CopyFailure(printable(job.file.relative), sentence(error)))
         # A file that cannot be read says nothing about the next one; a store that fails does.
         if is_transient(error) or isinstance(error, WriteError):
             self._in_a_row += 1
@@ -215,5 +215,5 @@ class _Crew:
                 self._transfer.stop.set()
 
 
-def _state_of(jobs: Sequence[Job]) -> State:
+def _state_of(jobs: Sequence[CopyJob]) -> State:
     return State(0, len(jobs), 0, sum(job.file.size or 0 for job in jobs))

@@ -10,14 +10,14 @@ from typing import TypeVar
 from foveate.copying.failures import sentence
 from foveate.copying.opening import open_store, shown
 from foveate.copying.stores import Store, Stored
-from foveate.copying.transfer import Job
+from foveate.copying.transfer import CopyJob
 from foveate.errors import CopyError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CopyPlan:
     """What is to be copied.
 
     Attributes:
@@ -29,11 +29,11 @@ class Plan:
 
     source: Store
     target: Store
-    jobs: tuple[Job, ...]
+    jobs: tuple[CopyJob, ...]
     key: str
 
 
-def make_plan(source: str, out: str, limit: int | None) -> Plan:
+def make_plan(source: str, out: str, limit: int | None) -> CopyPlan:
     """Look at both sides and decide which file goes where.
 
     Args:
@@ -60,8 +60,8 @@ def make_plan(source: str, out: str, limit: int | None) -> Plan:
             target, new_name = end.parent()
         _refuse_same(f"{target.identity[1]}/{new_name}", target, start)
         there = _asked(end, lambda: _look(target, new_name))
-        job = Job(file, new_name, there)
-        return Plan(folder, target, (job,), f"{_key(start)}\n{_key(target)}/{new_name}")
+        job = CopyJob(file, new_name, there)
+        return CopyPlan(folder, target, (job,), f"{_key(start)}\n{_key(target)}/{new_name}")
     if end_kind == "file":
         raise CopyError(
             f"‘{start.name}’ is a folder, ‘{end.name}’ a file. Name a folder to copy to."
@@ -76,8 +76,8 @@ def make_plan(source: str, out: str, limit: int | None) -> Plan:
             "outside."
         )
     there_now = _asked(end, lambda: _by_path(end.files())) if end_kind else {}
-    jobs = tuple(Job(file, file.relative, there_now.get(file.relative)) for file in files)
-    return Plan(start, end, jobs, f"{_key(start)}\n{_key(end)}")
+    jobs = tuple(CopyJob(file, file.relative, there_now.get(file.relative)) for file in files)
+    return CopyPlan(start, end, jobs, f"{_key(start)}\n{_key(end)}")
 
 
 def is_within(path: str, folder: str) -> bool:

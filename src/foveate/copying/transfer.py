@@ -43,7 +43,7 @@ class Changed(Exception):  # noqa: N818 - reads as the sentence it is
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CopyJob:
     """A file, and what is at its destination now.
 
     Attributes:
@@ -75,7 +75,7 @@ class Transfer:
     verify: Verify
     stop: threading.Event
 
-    def run(self, job: Job, advance: Callable[[int], None]) -> int | None:
+    def run(self, job: CopyJob, advance: Callable[[int], None]) -> int | None:
         """Copy one file unless it is right already.
 
         Args:
@@ -122,10 +122,10 @@ class Transfer:
                 job = self._looked_at(job)
         raise AssertionError("the last attempt returns or raises")
 
-    def _looked_at(self, job: Job) -> Job:
+    def _looked_at(self, job: CopyJob) -> CopyJob:
         return replace(job, file=self.source.look(job.file.relative, job.file.address))
 
-    def _is_right(self, job: Job) -> bool:
+    def _is_right(self, job: CopyJob) -> bool:
         """Whether the destination has the same contents already."""
         there, file = job.there, job.file
         if there is None or (file.size is not None and file.size != there.size):
@@ -153,7 +153,7 @@ class Transfer:
             self.journal.add(job.relative, Record(file.stamp, there.stamp, ours))
         return right
 
-    def _copy(self, job: Job, advance: Callable[[int], None]) -> int:
+    def _copy(self, job: CopyJob, advance: Callable[[int], None]) -> int:
         file = job.file
         with ExitStack() as stack:
             with writing():

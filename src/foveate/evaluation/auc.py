@@ -82,7 +82,7 @@ def areas_with_intervals(
     """
     n, k = probabilities.shape
     estimates = [unknown(_METHOD)] * k
-    found: list[_Area] = []
+    areas: list[_Area] = []
     parts = np.zeros(n)
     for label in np.unique(known):
         own = known == label
@@ -91,13 +91,13 @@ def areas_with_intervals(
         value, part = _parts(probabilities[:, label], own)
         area = _area(value, part, own)
         parts += part
-        found.append(area)
+        areas.append(area)
         estimates[label] = _interval(
             value, area.shrunk(_ADDED), area.variance + area.doubt(_ADDED), area.widest
         )
-    if not found:
+    if not areas:
         return tuple(estimates), unknown(_METHOD)
-    return tuple(estimates), _mean(found, parts)
+    return tuple(estimates), _mean(areas, parts)
 
 
 def _parts(
@@ -135,20 +135,20 @@ def _area(value: float, part: NDArray[np.float64], own: NDArray[np.bool_]) -> _A
     return _Area(value, m, n, variance, newcombe_auc(value, m, n - m))
 
 
-def _mean(found: list[_Area], parts: NDArray[np.float64]) -> Estimate:
+def _mean(areas: list[_Area], parts: NDArray[np.float64]) -> Estimate:
     """The mean of areas, from by how much each image changes their sum."""
-    n, count = len(parts), len(found)
+    n, count = len(parts), len(areas)
     added = _ADDED / count
     variance = float((parts**2).sum()) * n / (n - 1)
-    for one in found:
+    for one in areas:
         # A single image has no spread of its own; Newcombe's interval stands in for it.
         alone = ((one.widest.high - one.widest.low) / (2 * _Z)) ** 2 if isnan(one.variance) else 0
         variance += alone + one.doubt(added)
-    value = sum(one.value for one in found) / count
+    value = sum(one.value for one in areas) / count
     # Areas of the same images go up and down together: with two labels they are the same area.
-    low = sum(one.widest.low for one in found) / count
-    high = sum(one.widest.high for one in found) / count
-    centre = sum(one.shrunk(added) for one in found) / count
+    low = sum(one.widest.low for one in areas) / count
+    high = sum(one.widest.high for one in areas) / count
+    centre = sum(one.shrunk(added) for one in areas) / count
     return _interval(value, centre, variance / count**2, Estimate(value, low, high, n, _METHOD))
 
 

@@ -110,18 +110,18 @@ class Comparison:
             name_a: what to call a; the sentence begins with it.
             name_b: what to call b.
         """
-        one = self.difference
+        difference = self.difference
         if not self.only_a and not self.only_b:
             return (
                 f"{name_a} and {name_b} are right on the same images, so they are not "
                 f"distinguishable with {_images(self.n)}; the difference is 0.0 points "
-                f"({points(one.low)} to {points(one.high)})."
+                f"({points(difference.low)} to {points(difference.high)})."
             )
-        low, high = one.low, one.high
-        if one.value < 0:
+        low, high = difference.low, difference.high
+        if difference.value < 0:
             low, high = -high, -low
-        which = "worse" if one.value < 0 else "better"
-        amount = f"{points(abs(one.value))} points ({points(low)} to {points(high)})"
+        which = "worse" if difference.value < 0 else "better"
+        amount = f"{points(abs(difference.value))} points ({points(low)} to {points(high)})"
         if self.distinguishable:
             return (
                 f"{name_a} is {which} than {name_b} by {amount}; chance alone would rarely do "
@@ -135,8 +135,8 @@ class Comparison:
             )
         return (
             f"{name_a} is not distinguishable from {name_b} with {_images(self.n)}{needed}. The "
-            f"difference is {points(one.value)} points ({points(one.low)} to "
-            f"{points(one.high)}; {self._test()})."
+            f"difference is {points(difference.value)} points ({points(difference.low)} to "
+            f"{points(difference.high)}; {self._test()})."
         )
 
     def to_json(self) -> dict[str, object]:
@@ -193,10 +193,10 @@ def compare_paired(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> Co
 
 def corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """The same comparisons, looked at together: with Holm's correction of their p."""
-    adjusted = holm([one.p for one in comparisons])
+    adjusted = holm([comparison.p for comparison in comparisons])
     return tuple(
-        replace(one, tests=len(comparisons), p_holm=p)
-        for one, p in zip(comparisons, adjusted, strict=True)
+        replace(comparison, tests=len(comparisons), p_holm=p)
+        for comparison, p in zip(comparisons, adjusted, strict=True)
     )
 
 

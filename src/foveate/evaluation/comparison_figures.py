@@ -55,9 +55,9 @@ def _hardest(evaluations: Sequence[Evaluation]) -> list[tuple[str, float]]:
     """Labels that have a curve in any run, with their smallest area; the smallest first."""
     smallest: dict[str, float] = {}
     for evaluation in evaluations:
-        for label, one in evaluation.per_class.items():
-            if one.roc is not None:
-                smallest[label] = min(smallest.get(label, 1.0), one.auc.value)
+        for label, measures in evaluation.per_class.items():
+            if measures.roc is not None:
+                smallest[label] = min(smallest.get(label, 1.0), measures.auc.value)
     return sorted(smallest.items(), key=lambda item: (item[1], item[0]))
 
 
@@ -65,9 +65,9 @@ def _panel(name: str, evaluation: Evaluation, styles: Mapping[str, str], reach: 
     measures = [(label, style, evaluation.per_class.get(label)) for label, style in styles.items()]
     # The hardest is drawn last, on top.
     curves = [
-        (one.roc, style, f"{label}: area {one.auc.value:.3f}")
-        for label, style, one in reversed(measures)
-        if one is not None and one.roc is not None
+        (measured.roc, style, f"{label}: area {measured.auc.value:.3f}")
+        for label, style, measured in reversed(measures)
+        if measured is not None and measured.roc is not None
     ]
     heading = shortened(name, 44) if reach == 1 else f"{shortened(name, 22)}: the corner, larger"
     return roc_panel(curves, heading, reach)
@@ -89,12 +89,12 @@ def _legend(runs: Mapping[str, Evaluation], styles: Mapping[str, str]) -> str:
     )
 
 
-def _area(one: LabelMeasures | None) -> str:
-    if one is None or not one.auc.known:
+def _area(measures: LabelMeasures | None) -> str:
+    if measures is None or not measures.auc.known:
         return '<td class="n">–</td>'
     return (
-        f'<td class="n"><b>{one.auc.value:.3f}</b> '
-        f'<small class="below">{one.auc.low:.3f} to {one.auc.high:.3f}</small></td>'
+        f'<td class="n"><b>{measures.auc.value:.3f}</b> '
+        f'<small class="below">{measures.auc.low:.3f} to {measures.auc.high:.3f}</small></td>'
     )
 
 

@@ -122,10 +122,10 @@ def write_comparison(
     """
     if len(runs) < 2:
         raise ValueError(f"a comparison needs two runs, not {len(runs)}")
-    found = against_first or compare_with_first(
+    pairs = against_first or compare_with_first(
         [run.predictions for run in runs], seed=seed, resamples=resamples
     )
-    page = _render(runs, found, title, load_bytes)
+    page = _render(runs, pairs, title, load_bytes)
     # A file name that is no valid Unicode must not lose the whole page.
     write_bytes(Path(path), page.encode("utf-8", "backslashreplace"))
 
@@ -169,9 +169,9 @@ def _shown(runs: Sequence[ComparedRun]) -> list[ShownRun]:
     ]
 
 
-def _pair(run: ShownRun, first: ShownRun, found: Paired | DifferentTestSets) -> ShownPair:
-    paired = found if isinstance(found, Paired) else None
-    return ShownPair(run, found.sentence(run.told, first.told), paired)
+def _pair(run: ShownRun, first: ShownRun, compared: Paired | DifferentTestSets) -> ShownPair:
+    paired = compared if isinstance(compared, Paired) else None
+    return ShownPair(run, compared.sentence(run.told, first.told), paired)
 
 
 def _strip_start(evaluations: Sequence[Evaluation]) -> float:
@@ -182,9 +182,11 @@ def _strip_start(evaluations: Sequence[Evaluation]) -> float:
     return min(floor(10 * min(lows)) / 10, 0.9)
 
 
-def _told_apart(found: Sequence[Disagreement], runs: Sequence[ShownRun]) -> list[tuple[str, int]]:
+def _told_apart(
+    disagreements: Sequence[Disagreement], runs: Sequence[ShownRun]
+) -> list[tuple[str, int]]:
     """How many disagreements each run alone settles rightly, and how many none does."""
-    right = [[one.label == item.known for one in item.answers] for item in found]
+    right = [[one.label == item.known for one in item.answers] for item in disagreements]
     counts = [
         (f"only {run.told}", sum(row[k] and sum(row) == 1 for row in right))
         for k, run in enumerate(runs)
@@ -203,14 +205,14 @@ def _image(
     return ShownImage(
         path=item.path,
         known=item.known,
-        answers=tuple((run.letter, one) for run, one in zip(runs, item.answers, strict=True)),
+        answers=tuple((run.letter, answer) for run, answer in zip(runs, item.answers, strict=True)),
         picture=thumbnail(item.path, load_bytes),
     )
 
 
 def _render(
     runs: Sequence[ComparedRun],
-    found: Sequence[Paired | DifferentTestSets],
+    against_first: Sequence[Paired | DifferentTestSets],
     title: str,
     load_bytes: Callable[[str], bytes],
 ) -> str:
@@ -218,12 +220,16 @@ def _render(
     environment.filters |= {"points": points, "told": told, "roughly": roughly}
     shown = _shown(runs)
     first = shown[0]
-    pairs = [_pair(run, first, one) for run, one in zip(shown[1:], found, strict=True)]
+    pairs = [
+        _pair(run, first, compared) for run, compared in zip(shown[1:], against_first, strict=True)
+    ]
     matched = [pair for pair in pairs if pair.paired is not None]
     together = [first, *(pair.run for pair in matched)]
     letters = [run.letter for run in together]
     same_images = [
-        run.predictions for run, one in zip(runs, shown, strict=True) if one.letter in letters
+        run.predictions
+        for run, compared in zip(runs, shown, strict=True)
+        if compared.letter in letters
     ]
     items = disagreements(same_images) if matched else ()
     rows = label_rows(shown, pairs)
@@ -231,7 +237,12 @@ def _render(
     settings = _compared([run.settings for run in runs])
     start = _strip_start([run.evaluation for run in runs])
     reach = comparison_figures.difference_reach(
-        [one for row in rows[:_SHOWN_LABELS] for one in row.differences if one is not None]
+        [
+            compared
+            for row in rows[:_SHOWN_LABELS]
+            for compared in row.differences
+            if compared is not None
+        ]
     )
     largest = max(len(run.evaluation.labels) for run in runs)
     return environment.get_template("comparison.html.j2").render(

@@ -40,9 +40,9 @@ def roc_figure(evaluation: Evaluation) -> str:
     """
     drawn = sorted(
         (
-            (one.auc.value, label, one.auc, one.roc)
-            for label, one in evaluation.per_class.items()
-            if one.roc is not None
+            (measures.auc.value, label, measures.auc, measures.roc)
+            for label, measures in evaluation.per_class.items()
+            if measures.roc is not None
         ),
         key=lambda entry: entry[:2],
     )

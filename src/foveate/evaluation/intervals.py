@@ -112,11 +112,11 @@ def clustered(
     whole = wilson(int(hits.sum()), int(counts.sum()))
     drawn = rng.integers(len(hits), size=(resamples, len(hits)))
     shares = hits[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    found = bootstrap(whole.value, shares, whole.n)
+    interval = bootstrap(whole.value, shares, whole.n)
     return replace(
-        found,
-        low=min(found.low, whole.low),
-        high=max(found.high, whole.high),
+        interval,
+        low=min(interval.low, whole.low),
+        high=max(interval.high, whole.high),
         method=f"bootstrap of {len(hits)} blocks, {resamples:,} resamples, at least Wilson",
     )
 

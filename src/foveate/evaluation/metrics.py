@@ -79,7 +79,7 @@ class Evaluation:
     @property
     def untested(self) -> tuple[str, ...]:
         """Labels without a test image: nothing is known about them."""
-        return tuple(label for label, one in self.per_class.items() if one.n == 0)
+        return tuple(label for label, measures in self.per_class.items() if measures.n == 0)
 
     def to_json(self) -> dict[str, object]:
         """All measures as plain values for JSON; what is not known is None."""
@@ -94,15 +94,15 @@ class Evaluation:
             "class_average_auc_ci95": _ends(self.class_average_auc),
             "per_class": {
                 label: {
-                    "accuracy": _number(one.accuracy.value),
-                    "accuracy_ci95": _ends(one.accuracy),
-                    "precision": _number(one.precision.value),
-                    "precision_ci95": _ends(one.precision),
-                    "auc": _number(one.auc.value),
-                    "auc_ci95": _ends(one.auc),
-                    "n": one.n,
+                    "accuracy": _number(measures.accuracy.value),
+                    "accuracy_ci95": _ends(measures.accuracy),
+                    "precision": _number(measures.precision.value),
+                    "precision_ci95": _ends(measures.precision),
+                    "auc": _number(measures.auc.value),
+                    "auc_ci95": _ends(measures.auc),
+                    "n": measures.n,
                 }
-                for label, one in self.per_class.items()
+                for label, measures in self.per_class.items()
             },
             "confusion": self.confusion.tolist(),
             "calibration_error": self.calibration.error,

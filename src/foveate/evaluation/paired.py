@@ -120,24 +120,24 @@ class Paired:
             "left_out": self.left_out,
             "per_class": {
                 label: {
-                    "n": one.n,
-                    "accuracy_a": one.accuracy_a.value,
-                    "accuracy_b": one.accuracy_b.value,
-                    "difference": one.difference.value,
-                    "difference_ci95": [one.difference.low, one.difference.high],
+                    "n": between.n,
+                    "accuracy_a": between.accuracy_a.value,
+                    "accuracy_b": between.accuracy_b.value,
+                    "difference": between.difference.value,
+                    "difference_ci95": [between.difference.low, between.difference.high],
                 }
-                for label, one in self.per_label.items()
+                for label, between in self.per_label.items()
             },
             "disagreements": [
                 {
-                    "path": one.path,
-                    "label": one.known,
-                    "predicted_a": one.answers[0].label,
-                    "probability_a": one.answers[0].probability,
-                    "predicted_b": one.answers[1].label,
-                    "probability_b": one.answers[1].probability,
+                    "path": between.path,
+                    "label": between.known,
+                    "predicted_a": between.answers[0].label,
+                    "probability_a": between.answers[0].probability,
+                    "predicted_b": between.answers[1].label,
+                    "probability_b": between.answers[1].probability,
                 }
-                for one in self.disagreements
+                for between in self.disagreements
             ],
         }
 
@@ -212,10 +212,10 @@ def compare_predictions(
         seed: of the bootstrap.
         resamples: number of bootstrap resamples.
     """
-    found = _matched(a, b)
-    if isinstance(found, DifferentTestSets):
-        return found
-    rows_a, rows_b = found
+    matched = _matched(a, b)
+    if isinstance(matched, DifferentTestSets):
+        return matched
+    rows_a, rows_b = matched
     one, other = a.take(rows_a), b.take(rows_b)
     counts = _by_label(one, other)
     rng = np.random.default_rng(seed)
@@ -255,12 +255,12 @@ def compare_with_first(
     Returns:
         One less than there are runs, in their order.
     """
-    found = [
+    pairs = [
         compare_predictions(other, runs[0], seed=seed, resamples=resamples) for other in runs[1:]
     ]
-    together = iter(corrected([one.comparison for one in found if isinstance(one, Paired)]))
+    together = iter(corrected([one.comparison for one in pairs if isinstance(one, Paired)]))
     return tuple(
-        replace(one, comparison=next(together)) if isinstance(one, Paired) else one for one in found
+        replace(one, comparison=next(together)) if isinstance(one, Paired) else one for one in pairs
     )
 
 
@@ -276,10 +276,10 @@ def disagreements(runs: Sequence[Predictions]) -> tuple[Disagreement, ...]:
     first, *others = runs
     rows: list[dict[int, int]] = []
     for other in others:
-        found = _matched(first, other)
-        if isinstance(found, DifferentTestSets):
+        matched = _matched(first, other)
+        if isinstance(matched, DifferentTestSets):
             raise ValueError("predictions on different test sets have no image in common")
-        rows.append(dict(zip(*found, strict=True)))
+        rows.append(dict(zip(*matched, strict=True)))
     common = [row for row in rows[0] if all(row in one for one in rows)]
     aligned = [
         other.take([one[row] for row in common]) for one, other in zip(rows, others, strict=True)
@@ -384,15 +384,15 @@ def _disagreements(aligned: Sequence[Predictions]) -> tuple[Disagreement, ...]:
     """Rows of several predictions on the same images, all of them measured."""
     said = [one.predicted for one in aligned]
     sure = [one.probability for one in aligned]
-    found = []
+    rows = []
     for row, (path, known) in enumerate(zip(aligned[0].paths, aligned[0].known, strict=True)):
         answers = tuple(
             Answer(labels[row] or "", float(probability[row]))
             for labels, probability in zip(said, sure, strict=True)
         )
         if len({one.label for one in answers}) > 1:
-            found.append(Disagreement(path, known or "", answers))
-    return tuple(sorted(found, key=lambda one: (-one.confidence, one.path, one.known)))
+            rows.append(Disagreement(path, known or "", answers))
+    return tuple(sorted(rows, key=lambda one: (-one.confidence, one.path, one.known)))
 
 
 def _images(n: int) -> str:

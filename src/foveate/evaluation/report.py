@@ -139,7 +139,7 @@ def confusions(evaluation: Evaluation) -> list[tuple[str, str, int, float]]:
     np.fill_diagonal(wrong, 0)
     totals = evaluation.confusion.sum(axis=1)
     rows, columns = np.nonzero(wrong)
-    found = [
+    pairs = [
         (
             evaluation.labels[i],
             evaluation.labels[j],
@@ -148,7 +148,7 @@ def confusions(evaluation: Evaluation) -> list[tuple[str, str, int, float]]:
         )
         for i, j in zip(rows, columns, strict=True)
     ]
-    return sorted(found, key=lambda one: (-one[2], one[0], one[1]))
+    return sorted(pairs, key=lambda one: (-one[2], one[0], one[1]))
 
 
 def _sorted_rows(predictions: Predictions, *, right: bool) -> list[int]:
@@ -202,7 +202,7 @@ def _render(
         evaluation.per_class.items(),
         key=lambda item: (item[1].n == 0, item[1].accuracy.value, item[0]),
     )
-    found = confusions(evaluation)
+    pairs = confusions(evaluation)
     return environment.get_template("report.html.j2").render(
         evaluation=evaluation,
         details=details,
@@ -215,8 +215,8 @@ def _render(
         roc=drawn(figures.roc_figure(evaluation)),
         colours=figures.COLOURS,
         confusion=drawn(figures.confusion_figure(evaluation)),
-        confusions=list(islice(found, _SHOWN_CONFUSIONS)),
-        more_confusions=max(0, len(found) - _SHOWN_CONFUSIONS),
+        confusions=list(islice(pairs, _SHOWN_CONFUSIONS)),
+        more_confusions=max(0, len(pairs) - _SHOWN_CONFUSIONS),
         reliability=drawn(figures.reliability_figure(evaluation.calibration)),
         search=drawn(figures.search_figure(details.search)) if details.search else "",
         learning=drawn(figures.learning_figure(details.learning, details.best_epoch))

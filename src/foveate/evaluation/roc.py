@@ -39,16 +39,16 @@ def roc_curve(
     hits = positive[order]
     # One point per distinct score: images that tie cannot be told apart by a threshold.
     last = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
-    found = np.r_[0, np.cumsum(hits)[last]] / hits.sum()
+    sensitivity = np.r_[0, np.cumsum(hits)[last]] / hits.sum()
     taken = np.r_[0, np.cumsum(~hits)[last]] / (~hits).sum()
-    corner = np.ones(len(found), bool)
+    corner = np.ones(len(sensitivity), bool)
     corner[1:-1] = ~(
-        ((found[:-2] == found[1:-1]) & (found[1:-1] == found[2:]))
+        ((sensitivity[:-2] == sensitivity[1:-1]) & (sensitivity[1:-1] == sensitivity[2:]))
         | ((taken[:-2] == taken[1:-1]) & (taken[1:-1] == taken[2:]))
     )
-    found, taken = found[corner], taken[corner]
-    if len(found) > points:
-        along = found + taken
+    sensitivity, taken = sensitivity[corner], taken[corner]
+    if len(sensitivity) > points:
+        along = sensitivity + taken
         keep = np.unique(np.searchsorted(along, np.linspace(0, along[-1], points)))
-        found, taken = found[keep], taken[keep]
-    return RocCurve(taken, found)
+        sensitivity, taken = sensitivity[keep], taken[keep]
+    return RocCurve(taken, sensitivity)

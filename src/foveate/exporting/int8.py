@@ -58,9 +58,10 @@ def export_int8(
     other = Classifier(data, precision=settings.precision, runtime=settings.runtime)
     extractor = Extractor(other.backbone, other.metadata.backbone, other.resize)
     tested = prepared.source.of(row.entry for row in test)
-    found = prepare_part(tested, settings, watch, progress, extractor)
+    prepared_int8 = prepare_part(tested, settings, watch, progress, extractor)
     comparison = compare_paired(
-        predict_rows(other, found, test).right, predict_rows(classifier, prepared, test).right
+        predict_rows(other, prepared_int8, test).right,
+        predict_rows(classifier, prepared, test).right,
     )
     with watch.stage("measure"):
         networks = [

@@ -141,8 +141,8 @@ class FeatureCache:
             wanted.setdefault(self._files_of[image], set()).add(image)
         for path, ids in wanted.items():
             table = pq.read_table(path, memory_map=True)
-            found = table.column("id").to_pylist()
-            rows = {image: row for row, image in enumerate(found) if image in ids}
+            stored = table.column("id").to_pylist()
+            rows = {image: row for row, image in enumerate(stored) if image in ids}
             yield (
                 list(rows),
                 as_numpy(table.column("features"), self.dimension)[list(rows.values())],

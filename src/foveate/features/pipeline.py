@@ -165,11 +165,13 @@ def featurize(
     entries = [source.entries[index] for index in pending]
     try:
         for batch in extraction.batches(entries, workers or threads(source.root, usable_cores())):
-            for index, (found, features) in zip(islice(indices, len(batch)), batch, strict=True):
-                facts[index] = found
-                store.add(source.entries[index], found)
+            for index, (looked_at, features) in zip(
+                islice(indices, len(batch)), batch, strict=True
+            ):
+                facts[index] = looked_at
+                store.add(source.entries[index], looked_at)
                 if featurizer is not None and features is not None:
-                    featurizer.cache.add(found.id, features)
+                    featurizer.cache.add(looked_at.id, features)
                 done += 1
             if progress is not None:
                 progress(done, len(source.entries))

@@ -1,13 +1,13 @@
 """Every run on record, in MLflow: written beside the work, read back to compare."""
 
-from foveate.history.place import Place, find_place
+from foveate.history.place import HistoryPlace, find_place
 from foveate.history.reading import RecordedRun, artifact, find_run, list_runs, unsent_runs
 from foveate.history.record import Outcome, Record
 from foveate.history.recording import Recording, recording, run_name
 
 __all__ = [
+    "HistoryPlace",
     "Outcome",
-    "Place",
     "Record",
     "RecordedRun",
     "Recording",

@@ -15,7 +15,7 @@ _SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HistoryPlace:
     """Where runs are kept.
 
     Attributes:
@@ -55,7 +55,7 @@ class Place:
         return self.folder / "runs.outbox"
 
 
-def find_place(project: Path | None = None, tracking: str = "") -> Place | None:
+def find_place(project: Path | None = None, tracking: str = "") -> HistoryPlace | None:
     """Where the runs of a project, or of bare folders, are kept.
 
     The environment's `MLFLOW_TRACKING_URI` names another tracking server, `MLFLOW_EXPERIMENT_NAME`
@@ -81,7 +81,7 @@ def find_place(project: Path | None = None, tracking: str = "") -> Place | None:
         return None
     uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking
     name = folder.resolve().name if project is not None else "foveate"
-    return Place(
+    return HistoryPlace(
         folder,
         uri or f"{_SQLITE}{(folder / 'runs.db').as_posix()}",
         os.environ.get("MLFLOW_EXPERIMENT_NAME") or name,

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from foveate.errors import HistoryError
 from foveate.history.outbox import KILLED, Entry, waiting
-from foveate.history.place import Place
+from foveate.history.place import HistoryPlace
 from foveate.history.record import ID, KIND, REASON, SOURCE, Record
 from foveate.history.secrets import without_secrets
 
@@ -83,7 +83,7 @@ class RecordedRun:
         }
 
 
-def list_runs(place: Place) -> list[RecordedRun]:
+def list_runs(place: HistoryPlace) -> list[RecordedRun]:
     """Every run of a place, newest first, with those that wait to be sent.
 
     Raises:
@@ -96,10 +96,10 @@ def list_runs(place: Place) -> list[RecordedRun]:
     return sorted(runs, key=lambda run: run.started, reverse=True)
 
 
-def unsent_runs(place: Place) -> list[RecordedRun]:
+def unsent_runs(place: HistoryPlace) -> list[RecordedRun]:
     """Runs that wait to be sent, or are at work, newest first."""
-    found = [run for entry in waiting(place.outbox) if (run := _waiting_run(entry)) is not None]
-    return sorted(found, key=lambda run: run.started, reverse=True)
+    runs = [run for entry in waiting(place.outbox) if (run := _waiting_run(entry)) is not None]
+    return sorted(runs, key=lambda run: run.started, reverse=True)
 
 
 def find_run(runs: Sequence[RecordedRun], wanted: str) -> RecordedRun:
@@ -118,16 +118,16 @@ def find_run(runs: Sequence[RecordedRun], wanted: str) -> RecordedRun:
             raise HistoryError(f"There are only {len(runs)} runs on record, so no ‘{wanted}’.")
         return runs[position]
     for fits in (_is_called, _begins_or_ends):
-        found = [run for run in runs if fits(run, wanted)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(run.name for run in found[:4])
-            raise HistoryError(f"‘{wanted}’ may be any of {len(found)} runs: {names}, …")
+        matches = [run for run in runs if fits(run, wanted)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            names = ", ".join(run.name for run in matches[:4])
+            raise HistoryError(f"‘{wanted}’ may be any of {len(matches)} runs: {names}, …")
     raise HistoryError(f"No run is called ‘{wanted}’. `foveate runs list` shows those on record.")
 
 
-def artifact(place: Place, run: RecordedRun, name: str) -> Path:
+def artifact(place: HistoryPlace, run: RecordedRun, name: str) -> Path:
     """A file of a run, on this machine.
 
     Raises:
@@ -195,7 +195,7 @@ _HAS_TABLES = (
 )
 
 
-def _from_database(place: Place) -> list[RecordedRun]:
+def _from_database(place: HistoryPlace) -> list[RecordedRun]:
     """Runs from the SQLite file itself: MLflow needs seconds for what takes it milliseconds.
 
     The tables are those of MLflow since 1.0; a test compares with what its client says.
@@ -240,12 +240,12 @@ def _local(uri: str) -> Path | None:
     return None if "://" in uri else Path(uri)
 
 
-def _from_server(place: Place) -> list[RecordedRun]:
+def _from_server(place: HistoryPlace) -> list[RecordedRun]:
     from foveate.history import tracking
 
     try:
         with tracking.connected(place, patient=False) as client:
-            found: list[Run] = tracking.all_runs(client, place)
+            runs: list[Run] = tracking.all_runs(client, place)
     except Exception as error:
         raise HistoryError(
             f"The tracking server {place.shown} does not answer: {without_secrets(str(error))}"
@@ -264,7 +264,7 @@ def _from_server(place: Place) -> list[RecordedRun]:
             run.data.tags,
             None,
         )
-        for run in found
+        for run in runs
         if ID in run.data.tags
     ]
 
@@ -296,7 +296,7 @@ def _of_mlflow(
 
 
 def _by_run(rows: Iterable[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    by_run: dict[str, dict[str, Any]] = {}
     for run_id, key, value in rows:
-        found.setdefault(run_id, {})[key] = value
-    return found
+        by_run.setdefault(run_id, {})[key] = value
+    return by_run

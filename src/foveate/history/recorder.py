@@ -14,7 +14,7 @@ from pathlib import Path
 from foveate.files import write_bytes
 from foveate.garbage import collect_seldom
 from foveate.history.outbox import Entry, waiting
-from foveate.history.place import Place
+from foveate.history.place import HistoryPlace
 from foveate.history.secrets import without_secrets
 
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     collect_seldom()
     folder, *runs = arguments
     uri, experiment = (os.environ[f"MLFLOW_{name}"] for name in ("TRACKING_URI", "EXPERIMENT_NAME"))
-    place = Place(Path(folder), uri, experiment)
+    place = HistoryPlace(Path(folder), uri, experiment)
     for run in runs:
         entry = Entry(Path(run))
         _announce(place, entry)
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     return 0 if send_all(place) else 1
 
 
-def send_all(place: Place, *, patience: float = 0.0) -> bool:
+def send_all(place: HistoryPlace, *, patience: float = 0.0) -> bool:
     """Send every run in the outbox that is over.
 
     Args:
@@ -71,7 +71,7 @@ def send_all(place: Place, *, patience: float = 0.0) -> bool:
         lock.release()
 
 
-def _announce(place: Place, entry: Entry) -> None:
+def _announce(place: HistoryPlace, entry: Entry) -> None:
     """Show a run that has begun. Where that fails, it is shown when it is over."""
     from foveate.history import tracking
 
@@ -82,7 +82,9 @@ def _announce(place: Place, entry: Entry) -> None:
         tracking.begin(client, place, record)
 
 
-def _send(place: Place, entry: Entry, ended: float | None = None, *, patience: float = 0.0) -> bool:
+def _send(
+    place: HistoryPlace, entry: Entry, ended: float | None = None, *, patience: float = 0.0
+) -> bool:
     """Send a run, unless somebody works on it; False where it was not taken."""
     from foveate.history import tracking
 

@@ -21,9 +21,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from foveate.errors import FoveateError, Stopped
-from foveate.history.facts import facts
+from foveate.history.environment import environment
 from foveate.history.outbox import Entry, waiting
-from foveate.history.place import OFF, Place
+from foveate.history.place import OFF, HistoryPlace
 from foveate.history.record import Kind, Outcome, Record
 from foveate.writing import output_error
 
@@ -54,7 +54,7 @@ class Recording:
 
 @contextmanager
 def recording(
-    place: Place | None,
+    place: HistoryPlace | None,
     kind: Kind,
     source: str,
     settings: Mapping[str, str],
@@ -114,7 +114,7 @@ def recording(
             tell(f"This run is not on record in {where}, or not all of it: {reason}. {_ADVICE}")
 
 
-def send_waiting(place: Place) -> str | None:
+def send_waiting(place: HistoryPlace) -> str | None:
     """Have what waits in the outbox sent, beside; says what waits because it could not be sent."""
     entries = [entry for entry in waiting(place.outbox) if not entry.is_held()]
     if not entries:
@@ -138,7 +138,7 @@ def run_name(label: str, run_id: str | None = None) -> str:
 
 
 def _tags() -> dict[str, str]:
-    tags = facts(Path.cwd())
+    tags = environment(Path.cwd())
     if Path(sys.argv[0]).stem == "foveate" or sys.argv[0].endswith("foveate/__main__.py"):
         tags["command"] = shlex.join(["foveate", *sys.argv[1:]])
     return tags
@@ -153,7 +153,7 @@ def _open(entry: Entry, record: Record) -> BaseFileLock:
     return lock
 
 
-def _spawn(place: Place, *runs: Path) -> subprocess.Popen[bytes] | None:
+def _spawn(place: HistoryPlace, *runs: Path) -> subprocess.Popen[bytes] | None:
     """The process that keeps the records of runs, and sends all that wait."""
     # Ctrl-C is for the run, not for who keeps its record.
     apart: dict[str, Any] = (

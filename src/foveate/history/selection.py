@@ -43,16 +43,16 @@ class Condition:
 
     def holds(self, run: RecordedRun) -> bool:
         """Whether a run is like that; one that does not have the value is not."""
-        found = value_of(run, self.name)
-        if found is None:
+        value = value_of(run, self.name)
+        if value is None:
             return False
-        left, right = _number(found), _number(self.value)
+        left, right = _number(value), _number(self.value)
         if self.name == "started" and right is None:
             right = _seconds(self.value)
         if left is not None and right is not None:
             return _OPERATORS[self.operator](left, right)
         if self.operator in ("=", "!="):
-            return (str(found) == self.value) == (self.operator == "=")
+            return (str(value) == self.value) == (self.operator == "=")
         return False
 
 
@@ -86,12 +86,12 @@ def select(
         sort: a name as in `Condition`; highest first, runs without it last. None: newest first.
         reverse: the other way round.
     """
-    found = [run for run in runs if all(condition.holds(run) for condition in conditions)]
+    selected = [run for run in runs if all(condition.holds(run) for condition in conditions)]
     if sort is None:
-        return found[::-1] if reverse else found
-    have = [run for run in found if value_of(run, sort) is not None]
+        return selected[::-1] if reverse else selected
+    have = [run for run in selected if value_of(run, sort) is not None]
     have.sort(key=lambda run: _rank(value_of(run, sort)), reverse=not reverse)
-    return have + [run for run in found if value_of(run, sort) is None]
+    return have + [run for run in selected if value_of(run, sort) is None]
 
 
 def value_of(run: RecordedRun, name: str) -> str | float | None:
@@ -101,8 +101,8 @@ def value_of(run: RecordedRun, name: str) -> str | float | None:
     if name in run.settings:
         return run.settings[name]
     if name in _ATTRIBUTES:
-        found: str | float | None = getattr(run, name)
-        return found
+        value: str | float | None = getattr(run, name)
+        return value
     return None
 
 

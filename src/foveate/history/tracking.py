@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foveate.history.place import Place
+from foveate.history.place import HistoryPlace
 from foveate.history.record import ID, KIND, REASON, SOURCE, Record
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _MOVE_EXPERIMENTS = (
 
 
 @contextmanager
-def connected(place: Place, *, patient: bool) -> Iterator[MlflowClient]:
+def connected(place: HistoryPlace, *, patient: bool) -> Iterator[MlflowClient]:
     """A client of the place where runs are kept.
 
     Args:
@@ -65,7 +65,7 @@ def connected(place: Place, *, patient: bool) -> Iterator[MlflowClient]:
 
 
 @contextmanager
-def _our_ways(place: Place, *, patient: bool) -> Iterator[None]:
+def _our_ways(place: HistoryPlace, *, patient: bool) -> Iterator[None]:
     """Within, MLflow is quiet, tells nobody, and does not try again for minutes."""
     wanted = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -91,7 +91,7 @@ def _our_ways(place: Place, *, patient: bool) -> Iterator[None]:
             logger.setLevel(levels[name])
 
 
-def _move_along(place: Place) -> None:
+def _move_along(place: HistoryPlace) -> None:
     """Let our own database know where its files are: a project may have been moved or copied."""
     database = place.database
     if database is None or not database.is_file():
@@ -103,19 +103,19 @@ def _move_along(place: Place) -> None:
             connection.execute(_MOVE_EXPERIMENTS, (here, here))
 
 
-def begin(client: MlflowClient, place: Place, record: Record) -> str:
+def begin(client: MlflowClient, place: HistoryPlace, record: Record) -> str:
     """MLflow's id of the run with this record; made where it is not there yet."""
     return _begin(client, place, _experiment(client, place), record)
 
 
-def _begin(client: MlflowClient, place: Place, experiment: str, record: Record) -> str:
+def _begin(client: MlflowClient, place: HistoryPlace, experiment: str, record: Record) -> str:
     from filelock import FileLock
 
     # One process may announce a run that another, which finds it finished, is about to send.
     with FileLock(place.outbox / "begin.lock", mode=0o666):
-        found = _ids(client, experiment, record)
-        if found:
-            return found[0]
+        ids = _ids(client, experiment, record)
+        if ids:
+            return ids[0]
         made = client.create_run(
             experiment,
             start_time=_milliseconds(record.started),
@@ -125,7 +125,7 @@ def _begin(client: MlflowClient, place: Place, experiment: str, record: Record) 
         return str(made.info.run_id)
 
 
-def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) -> None:
+def send(client: MlflowClient, place: HistoryPlace, record: Record, artifacts: Path) -> None:
     """Write everything about a run; what is there already stays the same."""
     from mlflow.entities import Metric, Param, RunTag
 
@@ -163,7 +163,7 @@ def send(client: MlflowClient, place: Place, record: Record, artifacts: Path) ->
             client.delete_run(double)
 
 
-def answers(place: Place) -> bool:
+def answers(place: HistoryPlace) -> bool:
     """Whether the place can be talked to at all."""
     try:
         with connected(place, patient=False) as client:
@@ -173,12 +173,12 @@ def answers(place: Place) -> bool:
     return True
 
 
-def all_runs(client: MlflowClient, place: Place) -> list[Run]:
+def all_runs(client: MlflowClient, place: HistoryPlace) -> list[Run]:
     """Every run of the experiment, newest first."""
     experiment = client.get_experiment_by_name(place.experiment)
     if experiment is None:
         return []
-    found: list[Run] = []
+    runs: list[Run] = []
     token = None
     while True:
         page = client.search_runs(
@@ -187,31 +187,31 @@ def all_runs(client: MlflowClient, place: Place) -> list[Run]:
             order_by=["attributes.start_time DESC"],
             page_token=token,
         )
-        found += page
+        runs += page
         token = page.token
         if not token:
-            return found
+            return runs
 
 
-def _experiment(client: MlflowClient, place: Place) -> str:
-    found = client.get_experiment_by_name(place.experiment)
-    if found is not None:
-        return str(found.experiment_id)
+def _experiment(client: MlflowClient, place: HistoryPlace) -> str:
+    experiment = client.get_experiment_by_name(place.experiment)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     where = place.artifacts.as_uri() if place.is_own else None
     try:
         return str(client.create_experiment(place.experiment, artifact_location=where))
     except Exception:
         # Another command on the same server was faster.
-        found = client.get_experiment_by_name(place.experiment)
-        if found is None:
+        experiment = client.get_experiment_by_name(place.experiment)
+        if experiment is None:
             raise
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
 
 def _ids(client: MlflowClient, experiment: str, record: Record) -> list[str]:
     """MLflow's ids of the runs with this record, which should be one."""
-    found = client.search_runs([experiment], f"tags.`{ID}` = '{record.id}'")
-    return [str(run.info.run_id) for run in found]
+    runs = client.search_runs([experiment], f"tags.`{ID}` = '{record.id}'")
+    return [str(run.info.run_id) for run in runs]
 
 
 def _numbers(record: Record) -> Iterator[tuple[str, Sequence[float]]]:

@@ -69,10 +69,10 @@ def read_metadata(model: onnx.ModelProto) -> Metadata:
     Raises:
         ModelFileError: it says nothing, or nothing sensible.
     """
-    found = properties(model).get(METADATA_KEY)
-    if found is None:
+    text = properties(model).get(METADATA_KEY)
+    if text is None:
         raise ModelFileError("This ONNX file is not a foveate classifier: its metadata is missing.")
-    return parse_metadata(found)
+    return parse_metadata(text)
 
 
 def properties(model: onnx.ModelProto) -> dict[str, str]:
@@ -81,10 +81,10 @@ def properties(model: onnx.ModelProto) -> dict[str, str]:
     Raises:
         ModelFileError: a key is there twice, so that readers may differ in what they take.
     """
-    found = {prop.key: prop.value for prop in model.metadata_props}
-    if len(found) < len(model.metadata_props):
+    values = {prop.key: prop.value for prop in model.metadata_props}
+    if len(values) < len(model.metadata_props):
         raise ModelFileError("The metadata of this file says something twice.")
-    return found
+    return values
 
 
 def digests_of(backbone: onnx.ModelProto, head: onnx.ModelProto, trained_on: str) -> Parts:

@@ -41,8 +41,8 @@ def largest_pairs(rows: NDArray[Any]) -> NDArray[Any]:
     two = min(2, rows.shape[1])
     positive = -np.partition(-rows.clip(min=0), two - 1)[:, :two].sum(axis=1)
     negative = -np.partition(rows.clip(max=0), two - 1)[:, :two].sum(axis=1)
-    found: NDArray[Any] = np.maximum(positive, negative)
-    return found
+    largest: NDArray[Any] = np.maximum(positive, negative)
+    return largest
 
 
 def pairs_fit(onnx_bytes: bytes) -> bool:

@@ -93,5 +93,5 @@ class _Places:
     def of(self, trees: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.intp]:
         """Places (n,) of (n,) nodes; −1 where there is no such node."""
         keys = trees * _MOST + numbers
-        found = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[found] == keys, self._order[found], -1)
+        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[places] == keys, self._order[places], -1)

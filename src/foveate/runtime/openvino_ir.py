@@ -98,7 +98,7 @@ def _check_sums(onnx_bytes: bytes) -> None:
 def _largest_difference(
     core: openvino.Core, path: Path, onnx_bytes: bytes, pixels: NDArray[np.uint8]
 ) -> float:
-    found = _probabilities(core, path, pixels)
+    exported = _probabilities(core, path, pixels)
     # In int8 the two runtimes round differently between the layers, and a probability may differ
     # by several points. What OpenVINO makes of the ONNX file has been measured, and its sums have
     # been checked above; the export must be that.
@@ -106,11 +106,11 @@ def _largest_difference(
         exact = _probabilities(core, onnx_bytes, pixels)
     else:
         exact = open_session(onnx_bytes).run(["probabilities"], {"pixels": pixels})[0]
-    difference = float(np.abs(found - exact).max())
+    difference = float(np.abs(exported - exact).max())
     # Where the two surest labels are about equally probable, either may come first.
     ranked = np.sort(exact, axis=1)
     clear = ranked[:, -1] - ranked[:, -2] > 2 * TOLERANCE
-    same = found.argmax(axis=1) == exact.argmax(axis=1)
+    same = exported.argmax(axis=1) == exact.argmax(axis=1)
     if not difference <= TOLERANCE or not same[clear].all():
         raise RuntimeError(
             f"its probabilities differ from those of the original by up to {difference:.2g}"
@@ -124,5 +124,5 @@ def _probabilities(
     compiled = core.compile_model(
         core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
-    found: NDArray[np.float32] = compiled({"pixels": pixels})["probabilities"]
-    return found
+    probabilities: NDArray[np.float32] = compiled({"pixels": pixels})["probabilities"]
+    return probabilities

@@ -73,7 +73,7 @@ class _Walk:
             raise ValueError("an operator ‘Slice’ cuts what is empty")
         domain = "" if node.domain == "ai.onnx" else node.domain
         schema = defs.get_schema(node.op_type, self._version(domain), domain)
-        found: Mapping[str, onnx.TypeProto] = shape_inference.infer_node_outputs(
+        types: Mapping[str, onnx.TypeProto] = shape_inference.infer_node_outputs(
             schema,
             node,
             {name: self.types[name] for name in inputs},
@@ -82,7 +82,7 @@ class _Walk:
             ir_version=self._model.ir_version,
         )
         for name in filter(None, node.output):
-            self.types[name] = found.get(name, onnx.TypeProto())
+            self.types[name] = types.get(name, onnx.TypeProto())
             if shape_of(self.types[name]) is None:  # ONNX itself aborts on sizes below zero
                 raise ModelFileError(
                     f"How large the results of this file's network become (‘{node.op_type}’) "

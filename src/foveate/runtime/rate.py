@@ -37,12 +37,12 @@ def measure_rates(
     workers = workers or usable_cores()
     for network in networks:
         network.prepare()
-    found: list[list[float]] = [[] for _ in networks]
+    measured: list[list[float]] = [[] for _ in networks]
     with ThreadPoolExecutor(workers) as pool:
         for _ in range(rounds):
-            for network, rates in zip(networks, found, strict=True):
+            for network, rates in zip(networks, measured, strict=True):
                 rates.append(_measure(pool, network, resolution, workers, seconds))
-    return [statistics.median(rates) for rates in found]
+    return [statistics.median(rates) for rates in measured]
 
 
 def _measure(

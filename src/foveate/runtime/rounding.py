@@ -77,10 +77,10 @@ class Kernel:
     @property
     def weights(self) -> NDArray[np.float32]:
         """What the rounded kernel stands for."""
-        found: NDArray[np.float32] = self.values * self.scale.reshape(
+        weights: NDArray[np.float32] = self.values * self.scale.reshape(
             -1, *[1] * (self.values.ndim - 1)
         )
-        return found
+        return weights
 
 
 def round_kernel(weights: NDArray[np.float32]) -> Kernel:
@@ -137,8 +137,8 @@ def round_kernels(
 
 
 def _rounded(rows: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = np.rint(rows / np.where(scale > 0, scale, 1)[:, None])
-    return found
+    rounded: NDArray[np.float32] = np.rint(rows / np.where(scale > 0, scale, 1)[:, None])
+    return rounded
 
 
 def _mean_error(errors: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,5 +146,5 @@ def _mean_error(errors: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArr
     of_channel = errors.reshape(*errors.shape[:2], -1).sum(axis=2, dtype=np.float64)
     groups = mean.reshape(-1, of_channel.shape[1])  # one row a group
     read = groups.repeat(len(errors) // len(groups), axis=0)  # one row an output channel
-    found: NDArray[np.float64] = (of_channel * read).sum(axis=1)
-    return found
+    error: NDArray[np.float64] = (of_channel * read).sum(axis=1)
+    return error

@@ -26,7 +26,7 @@ from foveate.spark.cluster.session import open_session
 from foveate.spark.jobs.job import READERS, Finished, run_job
 from foveate.spark.jobs.parts import FeatureParts, read_facts
 from foveate.spark.jobs.plan import read_plan
-from foveate.spark.jobs.worker import Job
+from foveate.spark.jobs.worker import SparkJob
 from foveate.targets import Target
 from foveate.workflow.engine import HERE
 from foveate.workflow.preparation import Extractor, Prepared, prepare_part
@@ -76,7 +76,7 @@ class SparkEngine:
             workspace = open_workspace(source)
             store = FactStore(workspace)
             self._scratch = self._scratch or str(workspace.folder / "spark")
-        job = Job(
+        job = SparkJob(
             kind="prepare",
             out="",
             suffix=".parquet",
@@ -201,10 +201,10 @@ def _read(finished: Finished) -> tuple[dict[Entry, Facts], FeatureParts]:
     paths = [job.part(shard) for shard in finished.shards]
     with ThreadPoolExecutor(READERS) as pool:
         facts = list(pool.map(read_facts, paths))
-    found: dict[Entry, Facts] = {}
+    by_entry: dict[Entry, Facts] = {}
     for shard, known in zip(read_plan(job.plan, len(paths)), facts, strict=True):
-        found |= zip(shard.entries, known, strict=True)
-    return found, FeatureParts(paths, facts, job.dimension)
+        by_entry |= zip(shard.entries, known, strict=True)
+    return by_entry, FeatureParts(paths, facts, job.dimension)
 
 
 def _name(source: Source) -> str:

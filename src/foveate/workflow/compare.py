@@ -9,7 +9,7 @@ from foveate.errors import HistoryError
 from foveate.evaluation import evaluate
 from foveate.evaluation.comparison_report import ComparedRun, differing_settings
 from foveate.evaluation.paired import DifferentTestSets, Paired, compare_with_first
-from foveate.history import Place, RecordedRun, artifact
+from foveate.history import HistoryPlace, RecordedRun, artifact
 from foveate.predictions import read_predictions
 
 
@@ -63,7 +63,7 @@ class RunComparison:
         }
 
 
-def compare_runs(place: Place, runs: Sequence[RecordedRun]) -> RunComparison:
+def compare_runs(place: HistoryPlace, runs: Sequence[RecordedRun]) -> RunComparison:
     """Compare runs with the first of them.
 
     Args:
@@ -80,7 +80,7 @@ def compare_runs(place: Place, runs: Sequence[RecordedRun]) -> RunComparison:
     return RunComparison(compared, tuple(runs), differences)
 
 
-def _load(place: Place, run: RecordedRun) -> ComparedRun:
+def _load(place: HistoryPlace, run: RecordedRun) -> ComparedRun:
     if run.kind == "score" or run.status != "finished":
         why = "predicted images without testing" if run.kind == "score" else f"is {run.status}"
         raise HistoryError(

@@ -20,15 +20,17 @@ from foveate.aerial.change.change import Changes, find_changes
 from foveate.aerial.change.labels import parse_labels
 from foveate.aerial.change.result import candidates_parquet, changes_json, from_to_csv
 from foveate.aerial.change.words import remarks, sentences
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import Grid
-from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import FoveateError, SettingsError, SourceError
 from support.maps import GRID, LABELS, blurred, named, outline, patches, placed_of
 
 DEVELOPED, CULTIVATED, UNDEVELOPED = range(3)
 
 
-def changes_of(a: PlacedPredictions, b: PlacedPredictions, to: list[str] | None = None) -> Changes:
+def changes_of(
+    a: GeoreferencedPredictions, b: GeoreferencedPredictions, to: list[str] | None = None
+) -> Changes:
     return find_changes(a, b, to_labels=to, draws=200)
 
 
@@ -196,7 +198,9 @@ def test_two_classifiers_and_two_years_are_told() -> None:
     assert changes_of(a, a).names == ("A", "B")
 
 
-def measured(trained: np.ndarray | None = None) -> tuple[PlacedPredictions, PlacedPredictions]:
+def measured(
+    trained: np.ndarray | None = None,
+) -> tuple[GeoreferencedPredictions, GeoreferencedPredictions]:
     """Two years of the same land with 10 % errors each, all labels known."""
     truth = patches(40)
     one, two = (

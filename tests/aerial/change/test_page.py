@@ -17,8 +17,8 @@ from foveate.aerial.change.change import Changes, find_changes
 from foveate.aerial.change.page import change_page
 from foveate.aerial.change.result import write_changes
 from foveate.aerial.change.surroundings import SIDE, Surroundings
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import Grid, TileKey
-from foveate.aerial.placed import PlacedPredictions
 from support.maps import blurred, named, patches, placed_of, predictions_of
 from support.rasters import LEFT, TOP, UTM, key_at, write_raster
 
@@ -59,10 +59,12 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).replace("\u202f", " ").split())
 
 
-def placed_at(paths: dict[TileKey, str], label: int = 0, grid: Grid = WIDE) -> PlacedPredictions:
+def placed_at(
+    paths: dict[TileKey, str], label: int = 0, grid: Grid = WIDE
+) -> GeoreferencedPredictions:
     rows, cols = (np.array([getattr(key, part) for key in paths]) for part in ("row", "col"))
     predictions = predictions_of(list(paths.values()), [label] * len(paths))
-    return PlacedPredictions(predictions, grid, rows, cols, (None,) * len(paths))
+    return GeoreferencedPredictions(predictions, grid, rows, cols, (None,) * len(paths))
 
 
 def around(key: TileKey) -> list[TileKey]:
@@ -152,7 +154,7 @@ def growth(tmp_path: Path) -> Changes:
         one = placed_at({key: address(path, key) for key in keys}, label)
         one.predictions.probabilities[0] = [0, 1, 0]
         years.append(
-            PlacedPredictions(one.predictions, WIDE, one.rows, one.cols, (year,) * len(keys))
+            GeoreferencedPredictions(one.predictions, WIDE, one.rows, one.cols, (year,) * len(keys))
         )
     return find_changes(*years, draws=200)
 

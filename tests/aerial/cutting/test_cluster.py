@@ -11,8 +11,8 @@ import pytest
 
 import foveate as fv
 from foveate.aerial.cutting import Cut, cut
+from foveate.aerial.georeferenced import read_georeferenced
 from foveate.aerial.mapping import map_tiles
-from foveate.aerial.placed import read_placed
 from foveate.errors import ClusterError, SettingsError
 from foveate.spark.jobs import bulk
 from foveate.workflow.scoring import score_source
@@ -106,7 +106,7 @@ def test_tiles_are_scored_and_mapped_straight_from_their_rasters(
     there = bulk.score(classifier, index, target=cluster.target(), out=tmp_path / "parts")
     assert there.images == len(local.paths) > 20
     assert there.refused == 0
-    found = read_placed(str(tmp_path / "parts"))
+    found = read_georeferenced(str(tmp_path / "parts"))
     assert sorted(found.predictions.paths) == sorted(local.paths)
     order = [local.paths.index(path) for path in found.predictions.paths]
     np.testing.assert_allclose(

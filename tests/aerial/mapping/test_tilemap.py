@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import TileKey
 from foveate.aerial.mapping.smoothing import smooth
 from foveate.aerial.mapping.tilemap import MOST_CELLS, NOTHING, counted, tile_map
-from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import SourceError
 from foveate.predictions import Predictions
 from support.maps import GRID, LABELS, LEFT, TOP, placed_of, predictions_of
@@ -18,8 +18,8 @@ from support.maps import GRID, LABELS, LEFT, TOP, placed_of, predictions_of
 keys = st.builds(TileKey, st.integers(-300, 300), st.integers(-300, 300))
 
 
-def placed_at(places: list[TileKey], classes: list[int]) -> PlacedPredictions:
-    return PlacedPredictions(
+def placed_at(places: list[TileKey], classes: list[int]) -> GeoreferencedPredictions:
+    return GeoreferencedPredictions(
         predictions_of([str(key) for key in places], classes),
         GRID,
         np.array([key.row for key in places], np.int64),
@@ -97,7 +97,7 @@ def test_ten_million_tiles() -> None:
     nothing = (None,) * n
     predictions = Predictions(LABELS, ("",) * n, nothing, probabilities, nothing)
     rows, cols = np.divmod(np.arange(n), side)
-    drawn = tile_map(PlacedPredictions(predictions, GRID, -rows, cols, nothing))
+    drawn = tile_map(GeoreferencedPredictions(predictions, GRID, -rows, cols, nothing))
     assert drawn.tiles == n
     assert drawn.counts.tolist() == np.bincount(truth).tolist()
     assert (drawn.classes.ravel()[:n] == truth).all()

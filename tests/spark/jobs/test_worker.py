@@ -21,7 +21,7 @@ from foveate.image import Limits, Resize
 from foveate.predictions import read_predictions
 from foveate.spark.jobs.job import Finished, commit
 from foveate.spark.jobs.plan import plan_shards, write_plan
-from foveate.spark.jobs.worker import Job, Kind, Tally, run_shard
+from foveate.spark.jobs.worker import Kind, SparkJob, Tally, run_shard
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,13 @@ def classifier(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Clas
         return fv.train(patterns, resolution=64).classifier
 
 
-def job_of(images: Path, out: Path, kind: Kind, network: bytes, suffix: str = ".parquet") -> Job:
+def job_of(
+    images: Path, out: Path, kind: Kind, network: bytes, suffix: str = ".parquet"
+) -> SparkJob:
     shards = plan_shards(read_source(images).entries, key="k", cores=1)
     assert len(shards) == 1
     write_plan(str(out / "plan"), shards)
-    return Job(
+    return SparkJob(
         kind=kind,
         out=str(out),
         suffix=suffix,

@@ -23,8 +23,8 @@ from foveate.cli.shared import show_training
 from foveate.cli.train import train
 from foveate.errors import ClusterError, SettingsError, TooFewImages
 from foveate.history import Outcome, find_place
-from foveate.history.handover import pack_outcome
 from foveate.history.outbox import waiting
+from foveate.history.packing import pack_outcome
 from foveate.launch.processes import run_machines
 from foveate.settings import Settings
 from foveate.spark.refining import processes as refining

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foveate.aerial.change.labels import choose_from, choose_to
 from foveate.aerial.change.noise import DRAWS, Expected, expected_changes
 from foveate.aerial.change.pairing import check_grids, codes_of, near_training, same_labels, year_of
-from foveate.aerial.placed import PlacedPredictions
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.errors import SourceError
 from foveate.evaluation.intervals import Estimate
 
@@ -79,8 +79,8 @@ class Changes:
             are not measured there.
     """
 
-    a: PlacedPredictions
-    b: PlacedPredictions
+    a: GeoreferencedPredictions
+    b: GeoreferencedPredictions
     names: tuple[str, str]
     only_a: int
     only_b: int
@@ -129,8 +129,8 @@ class Changes:
 
 
 def find_changes(
-    a: PlacedPredictions,
-    b: PlacedPredictions,
+    a: GeoreferencedPredictions,
+    b: GeoreferencedPredictions,
     *,
     from_labels: Sequence[str] | None = None,
     to_labels: Sequence[str] | None = None,
@@ -192,22 +192,25 @@ def find_changes(
 
 
 def _rank(
-    a: PlacedPredictions, b: PlacedPredictions, starts: Sequence[str], to: Sequence[str]
+    a: GeoreferencedPredictions,
+    b: GeoreferencedPredictions,
+    starts: Sequence[str],
+    to: Sequence[str],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Candidates and their confidence, the most certain first."""
     labels = a.predictions.labels
-    one = np.array([label in starts for label in labels])
+    wanted = np.array([label in starts for label in labels])
     two = np.array([label in to for label in labels])
-    found = np.flatnonzero(one[a.predictions.top] & two[b.predictions.top])
-    left, right = (p.predictions.probabilities[found].astype(np.float64) for p in (a, b))
-    both = left[:, one].sum(axis=1) * right[:, two].sum(axis=1)
+    changed = np.flatnonzero(wanted[a.predictions.top] & two[b.predictions.top])
+    left, right = (p.predictions.probabilities[changed].astype(np.float64) for p in (a, b))
+    both = left[:, wanted].sum(axis=1) * right[:, two].sum(axis=1)
     # Equal ones: by the two labels that were called, then by place.
     called = left.max(axis=1, initial=0) * right.max(axis=1, initial=0)
-    order = np.lexsort((a.cols[found], -a.rows[found], -called, -both))
-    return found[order], both[order].clip(0, 1)
+    order = np.lexsort((a.cols[changed], -a.rows[changed], -called, -both))
+    return changed[order], both[order].clip(0, 1)
 
 
-def _names(a: PlacedPredictions, b: PlacedPredictions) -> tuple[str, str]:
+def _names(a: GeoreferencedPredictions, b: GeoreferencedPredictions) -> tuple[str, str]:
     years = [set(placed.years) for placed in (a, b)]
     if all(len(some) == 1 and None not in some for some in years) and years[0] != years[1]:
         return str(*years[0]), str(*years[1])

@@ -19,13 +19,13 @@ def choose_to(given: Sequence[str] | None, labels: tuple[str, ...]) -> tuple[str
     """
     if given:
         return tuple(parse_labels(given, labels))
-    found = tuple(label for label in labels if _BUILT.search(label))
-    if not found:
+    built = tuple(label for label in labels if _BUILT.search(label))
+    if not built:
         raise SettingsError(
             f"None of the labels is called developed, urban or built: {', '.join(labels)}. "
             "Name those of developed land: --to LABELS."
         )
-    return found
+    return built
 
 
 def choose_from(
@@ -37,18 +37,18 @@ def choose_from(
         SettingsError: one of them is developed land itself, all are, or there is no such label.
     """
     if given:
-        found = tuple(parse_labels(given, labels))
-        both = [label for label in found if label in to]
+        chosen = tuple(parse_labels(given, labels))
+        both = [label for label in chosen if label in to]
         if both:
             raise SettingsError(f"{named(both)} cannot be both where from and where to.")
-        return found
-    found = tuple(label for label in labels if label not in to)
-    if not found:
+        return chosen
+    chosen = tuple(label for label in labels if label not in to)
+    if not chosen:
         raise SettingsError(
             f"All labels are developed land ({', '.join(to)}), so none can become it. "
             "Name fewer: --to LABELS."
         )
-    return found
+    return chosen
 
 
 def parse_labels(texts: Sequence[str], labels: Sequence[str]) -> list[str]:
@@ -60,7 +60,7 @@ def parse_labels(texts: Sequence[str], labels: Sequence[str]) -> list[str]:
         SettingsError: there is no such label.
     """
     ours = {label.casefold().strip(): label for label in labels}
-    found: list[str] = []
+    chosen: list[str] = []
     for text in texts:
         parts = text.split(",")
         while parts:
@@ -72,9 +72,9 @@ def parse_labels(texts: Sequence[str], labels: Sequence[str]) -> list[str]:
                 raise SettingsError(
                     f"There is no label ‘{parts[0].strip()}’. The labels are {', '.join(labels)}."
                 )
-            found.append(label)
+            chosen.append(label)
             parts = parts[end:]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(chosen))
 
 
 def named(labels: Sequence[str]) -> str:

@@ -162,10 +162,10 @@ def expected_changes(a: Year, b: Year, *, draws: int = DRAWS, seed: int = 0) -> 
     draws = max(min(draws, int(_CELLS / k**3)), 200)
     groups = _grouped(a, b, k)
     rest = np.stack([np.bincount(year.top[groups.free], minlength=k) for year in (a, b)])
-    found = a.rows, b.rows
-    shares = _explain(rest[None], found[0][None], found[1][None])
+    pairs = a.rows, b.rows
+    shares = _explain(rest[None], pairs[0][None], pairs[1][None])
     truth = groups.counts.sum(axis=0) + groups.free.sum() * shares[0]
-    matrix = (found[0] * truth[:, None]).T @ found[1]
+    matrix = (pairs[0] * truth[:, None]).T @ pairs[1]
 
     one, other = _dirichlet(a.alphas, draws, rng), _dirichlet(b.alphas, draws, rng)
     free = _explain(np.broadcast_to(rest, (draws, 2, k)), one, other)
@@ -173,7 +173,7 @@ def expected_changes(a: Year, b: Year, *, draws: int = DRAWS, seed: int = 0) -> 
     # Errors that were not measured cannot be measured again.
     again = [
         _mean(counts + year.filling) if year.measured else mean[None]
-        for counts, year, mean in zip(confusions, (a, b), found, strict=True)
+        for counts, year, mean in zip(confusions, (a, b), pairs, strict=True)
     ]
     truths = groups.counts.sum(axis=0) + groups.free.sum() * _explain(rest_seen, *again)
     expected = np.swapaxes(again[0] * truths[:, :, None], 1, 2) @ again[1]
@@ -205,23 +205,23 @@ class _Groups:
 
 def _grouped(a: Year, b: Year, k: int) -> _Groups:
     nothing = np.full(len(a.top), -1)
-    one = a.known if a.measured else nothing
+    measured = a.known if a.measured else nothing
     other = b.known if b.measured else nothing
     # A place whose two known labels differ did change: without change it would have neither.
-    contradictory = (one >= 0) & (other >= 0) & (one != other)
+    contradictory = (measured >= 0) & (other >= 0) & (measured != other)
     members = (
-        (one >= 0) & (one == other),
-        (one >= 0) & (other < 0),
-        (one < 0) & (other >= 0),
+        (measured >= 0) & (measured == other),
+        (measured >= 0) & (other < 0),
+        (measured < 0) & (other >= 0),
     )
-    label = np.where(one >= 0, one, other)
+    label = np.where(measured >= 0, measured, other)
     return _Groups(
         np.stack([np.bincount(label[some], minlength=k) for some in members]),
         ~np.logical_or.reduce(members),
         np.stack(
             [
                 year.others.sum(axis=1) + np.bincount(known[contradictory], minlength=k)
-                for year, known in ((a, one), (b, other))
+                for year, known in ((a, measured), (b, other))
             ]
         ),
     )

@@ -104,8 +104,8 @@ def _candidates(changes: Changes) -> Iterator[Candidate]:
     labels = changes.labels
     rows = changes.candidates
     top = (changes.a.predictions.top[rows].tolist(), changes.b.predictions.top[rows].tolist())
-    found = zip(rows.tolist(), *top, changes.confidence.tolist(), strict=True)
-    for rank, (row, start, end, confidence) in enumerate(found, start=1):
+    ranked = zip(rows.tolist(), *top, changes.confidence.tolist(), strict=True)
+    for rank, (row, start, end, confidence) in enumerate(ranked, start=1):
         key = changes.a.key(row)
         x, y = changes.a.grid.centre(key)
         yield Candidate(rank, str(key), labels[start], labels[end], confidence, x, y)
@@ -116,7 +116,7 @@ def _pictures(
 ) -> list[tuple[str | None, str | None]]:
     """Both years of the first candidates, as many as the page may have."""
     years = Surroundings(changes.a), Surroundings(changes.b)
-    found: list[tuple[str | None, str | None]] = []
+    pictures: list[tuple[str | None, str | None]] = []
     size = 0
 
     def draw(row: int) -> tuple[str | None, str | None]:
@@ -128,11 +128,11 @@ def _pictures(
             for pair in pool.map(draw, part):
                 size += sum(len(one) for one in pair if one is not None)
                 if size > MOST_BYTES:
-                    return found
-                found.append(pair)
+                    return pictures
+                pictures.append(pair)
             if progress is not None:
-                progress("drawing candidates", len(found), count)
-    return found
+                progress("drawing candidates", len(pictures), count)
+    return pictures
 
 
 def _map(changes: Changes) -> str:

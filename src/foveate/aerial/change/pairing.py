@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from foveate.aerial.change.labels import named
 from foveate.aerial.change.noise import Year
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import parse_crs
-from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import SourceError
 
 _ROW = 1 << 31
 """More than any column, so that row and column make one number."""
 
 
-def check_grids(a: PlacedPredictions, b: PlacedPredictions) -> None:
+def check_grids(a: GeoreferencedPredictions, b: GeoreferencedPredictions) -> None:
     """Say so where the tiles of two years do not lie on each other.
 
     Raises:
@@ -39,7 +39,9 @@ def check_grids(a: PlacedPredictions, b: PlacedPredictions) -> None:
         )
 
 
-def same_labels(a: PlacedPredictions, b: PlacedPredictions) -> PlacedPredictions:
+def same_labels(
+    a: GeoreferencedPredictions, b: GeoreferencedPredictions
+) -> GeoreferencedPredictions:
     """B with its labels in the order of A's.
 
     Raises:
@@ -67,7 +69,7 @@ def codes_of(rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.int
     return rows * _ROW + cols
 
 
-def near_training(a: PlacedPredictions, b: PlacedPredictions) -> NDArray[np.int64]:
+def near_training(a: GeoreferencedPredictions, b: GeoreferencedPredictions) -> NDArray[np.int64]:
     """Codes of the tiles that the classifier was trained on in either year, and around them.
 
     It knows the place from one year, so what it says in the other shows nothing, either; and a
@@ -78,13 +80,13 @@ def near_training(a: PlacedPredictions, b: PlacedPredictions) -> NDArray[np.int6
         for year, flags in ((a, a.predictions.trained_on), (b, b.predictions.trained_on))
         if flags is not None
     ]
-    found = np.concatenate([np.empty(0, np.int64), *codes])
+    near = np.concatenate([np.empty(0, np.int64), *codes])
     steps = [row * _ROW + col for row in (-1, 0, 1) for col in (-1, 0, 1)]
-    return np.unique(np.add.outer(np.array(steps), found))
+    return np.unique(np.add.outer(np.array(steps), near))
 
 
 def year_of(
-    placed: PlacedPredictions, common: NDArray[np.intp], trained: NDArray[np.int64]
+    placed: GeoreferencedPredictions, common: NDArray[np.intp], trained: NDArray[np.int64]
 ) -> Year:
     """What a year says about errors.
 

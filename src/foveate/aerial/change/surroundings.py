@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from foveate import files
 from foveate.aerial.address import TileAddress, is_address, parse_address
 from foveate.aerial.change.pairing import codes_of
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import Grid, TileKey
-from foveate.aerial.placed import PlacedPredictions
 from foveate.aerial.raster import open_raster, stretched
 from foveate.errors import FoveateError
 from foveate.image import Resize, open_image
@@ -35,7 +35,7 @@ class Surroundings:
             read from a raster show what it has around them, and the rasters of their neighbours.
     """
 
-    def __init__(self, placed: PlacedPredictions) -> None:
+    def __init__(self, placed: GeoreferencedPredictions) -> None:
         self._placed = placed
         codes = codes_of(placed.rows, placed.cols)
         self._order = np.argsort(codes)

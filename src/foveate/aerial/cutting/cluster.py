@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from foveate import files
-from foveate.aerial.cutting.tasks import Engine, Progress, R, T
+from foveate.aerial.cutting.tasks import Progress, R, T, TileEngine
 from foveate.errors import ClusterError, FoveateError
 from foveate.spark.cluster.collecting import collect
 from foveate.spark.cluster.failures import in_a_sentence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def cluster(target: Target, progress: Progress | None = None) -> Iterator[Engine]:
+def cluster(target: Target, progress: Progress | None = None) -> Iterator[TileEngine]:
     """An engine whose tasks run on a cluster, each on one core.
 
     Args:

@@ -63,7 +63,7 @@ class Areas:
         there = Transformer.from_crs(parse_crs(grid.crs), self._crs, always_xy=True)
         x, y = there.transform(centres[:, 0], centres[:, 1])
         points, areas = self._tree.query(shapely.points(x, y), predicate="intersects")
-        found: list[str | None] = [None] * len(keys)
+        names: list[str | None] = [None] * len(keys)
         for point, area in sorted(zip(points.tolist(), areas.tolist(), strict=True), reverse=True):
-            found[point] = self._names[area]
-        return found
+            names[point] = self._names[area]
+        return names

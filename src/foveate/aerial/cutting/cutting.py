@@ -20,7 +20,7 @@ from foveate.aerial.cutting.choice import choose, why_none
 from foveate.aerial.cutting.counties import Areas
 from foveate.aerial.cutting.plan import CutPlan, make_plan
 from foveate.aerial.cutting.survey import Survey, plan_tasks, survey, together
-from foveate.aerial.cutting.tasks import Engine, Progress, threads
+from foveate.aerial.cutting.tasks import Progress, TileEngine, threads
 from foveate.aerial.cutting.tiles import Tiles
 from foveate.aerial.cutting.writing import (
     FORMATS,
@@ -125,11 +125,11 @@ def cut(
     there = set() if alone else check_folder(out, settings)
     written = 0
     with _engine(target, workers, progress) as engine:
-        found = _look(plan, engine)
-        choice = choose(found, plan.years, options)
+        surveyed = _look(plan, engine)
+        choice = choose(surveyed, plan.years, options)
         if not len(choice.kept):
             raise SourceError(why_none(choice.left_out))
-        tiles = Tiles(plan, found, choice.kept, areas, suffix)
+        tiles = Tiles(plan, surveyed, choice.kept, areas, suffix)
         scarce = _scarce(options, tiles, choice.left_out)
         for sentence in scarce:
             say(sentence)
@@ -159,7 +159,7 @@ def cut(
 
 def _engine(
     target: Target | None, workers: int | None, progress: Progress | None
-) -> AbstractContextManager[Engine]:
+) -> AbstractContextManager[TileEngine]:
     if target is None:
         return threads(workers or usable_cores(), progress)
     from foveate.aerial.cutting.cluster import cluster
@@ -167,17 +167,17 @@ def _engine(
     return cluster(target, progress)
 
 
-def _look(plan: CutPlan, engine: Engine) -> Survey:
+def _look(plan: CutPlan, engine: TileEngine) -> Survey:
     """All tiles that have some data.
 
     Raises:
         SettingsError: the legend does not know a code of the land cover.
     """
     tasks = plan_tasks(plan.facts, plan.views, plan.grid)
-    found = together(engine(partial(survey, plan.plan), tasks, "look"))
+    surveyed = together(engine(partial(survey, plan.plan), tasks, "look"))
     if plan.plan.landcover is not None:
-        check_codes(plan.plan.landcover, plan.plan.legend, found.unknown)
-    return found
+        check_codes(plan.plan.landcover, plan.plan.legend, surveyed.unknown)
+    return surveyed
 
 
 def _scarce(options: CutOptions, tiles: Tiles, left_out: Mapping[str, int]) -> list[str]:

@@ -43,7 +43,7 @@ def find_rasters(given: Sequence[str], *, besides: str | None = None) -> tuple[s
     Raises:
         SourceError: one of them names nothing.
     """
-    found: dict[str, None] = {}
+    rasters: dict[str, None] = {}
     for path in given:
         names = _named(path)
         if not names:
@@ -52,10 +52,10 @@ def find_rasters(given: Sequence[str], *, besides: str | None = None) -> tuple[s
             )
         alone = names == [path]
         other = files.absolute(besides) if besides is not None else ""
-        found |= dict.fromkeys(n for n in map(files.absolute, names) if alone or n != other)
-    if not found:
+        rasters |= dict.fromkeys(n for n in map(files.absolute, names) if alone or n != other)
+    if not rasters:
         raise SourceError("There is no imagery: name files, folders or URLs of rasters.")
-    return tuple(found)
+    return tuple(rasters)
 
 
 def read_facts(paths: Sequence[str]) -> tuple[RasterFacts, ...]:
@@ -239,8 +239,8 @@ def _globbed(url: str) -> list[str]:
 
 
 def _in_folder(folder: str) -> list[str]:
-    found = files.list_files(folder)
-    return [entry.path for entry in found if entry.relative.lower().endswith(SUFFIXES)]
+    entries = files.list_files(folder)
+    return [entry.path for entry in entries if entry.relative.lower().endswith(SUFFIXES)]
 
 
 def _meet(one: Bounds, other: Bounds) -> bool:

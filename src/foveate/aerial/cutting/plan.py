@@ -11,7 +11,7 @@ from foveate.aerial.address import View
 from foveate.aerial.cut_options import CutOptions
 from foveate.aerial.cutting import imagery
 from foveate.aerial.cutting.stretch import choose_stretch, view_of
-from foveate.aerial.cutting.survey import Plan
+from foveate.aerial.cutting.survey import SurveyPlan
 from foveate.aerial.grid import Grid, parse_crs
 from foveate.aerial.header import RasterFacts, raster_facts
 from foveate.aerial.legend_table import find_legend
@@ -39,7 +39,7 @@ class CutPlan:
 
     facts: tuple[RasterFacts, ...]
     views: tuple[View, ...]
-    plan: Plan
+    plan: SurveyPlan
     options: CutOptions
     stretch: tuple[float, float] | None
     remarks: tuple[str, ...]
@@ -110,7 +110,7 @@ def make_plan(given: Sequence[str], options: CutOptions) -> CutPlan:
     stretch = options.stretch or choose_stretch(facts, bands)
     views = tuple(view_of(one, bands, stretch, always=bool(options.stretch)) for one in facts)
     remarks = (*small, *_coarse(facts, grid), *_untrue(facts, grid))
-    return CutPlan(facts, views, Plan(grid, labels, legend, ndvi), options, stretch, remarks)
+    return CutPlan(facts, views, SurveyPlan(grid, labels, legend, ndvi), options, stretch, remarks)
 
 
 def _check_sizes(facts: Sequence[RasterFacts], grid: Grid) -> list[str]:

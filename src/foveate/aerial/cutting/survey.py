@@ -29,7 +29,7 @@ _EDGE_PIXELS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SurveyPlan:
     """What to find out about tiles.
 
     Attributes:
@@ -46,7 +46,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SurveyTask:
     """Some rows of tiles of one raster.
 
     Attributes:
@@ -101,19 +101,19 @@ class Survey:
         return TileKey(int(self.rows[number]), int(self.cols[number]))
 
 
-def plan_tasks(facts: Sequence[RasterFacts], views: Sequence[View], grid: Grid) -> list[Task]:
+def plan_tasks(facts: Sequence[RasterFacts], views: Sequence[View], grid: Grid) -> list[SurveyTask]:
     """All rows of tiles that rasters cover, in pieces of about `TILES_A_TASK`, north first."""
     tasks = []
-    for number, (one, view) in enumerate(zip(facts, views, strict=True)):
-        rows, cols = grid.covering(bounds_in(one, grid))
+    for number, (raster, view) in enumerate(zip(facts, views, strict=True)):
+        rows, cols = grid.covering(bounds_in(raster, grid))
         step = max(TILES_A_TASK // max(len(cols), 1), 1)
         for stop in range(rows.stop, rows.start, -step):
             some = range(max(stop - step, rows.start), stop)
-            tasks.append(Task(number, one.path, view, some, cols))
+            tasks.append(SurveyTask(number, raster.path, view, some, cols))
     return tasks
 
 
-def survey(plan: Plan, task: Task) -> Survey:
+def survey(plan: SurveyPlan, task: SurveyTask) -> Survey:
     """Look at the tiles of a task.
 
     Raises:
@@ -135,10 +135,10 @@ def survey(plan: Plan, task: Task) -> Survey:
     shares, covered = np.zeros(len(keys), np.float32), np.zeros(len(keys), np.float32)
     unknown: Mapping[int, int] = {}
     if plan.landcover is not None and keys:
-        found = label_tiles(plan.landcover, plan.legend, plan.grid, keys)
+        labelled = label_tiles(plan.landcover, plan.legend, plan.grid, keys)
         numbers = {name: number for number, name in enumerate(plan.legend.names)}
-        labels[:] = [-1 if label is None else numbers[label] for label in found.labels]
-        shares[:], covered[:], unknown = found.shares, found.covered, found.unknown
+        labels[:] = [-1 if label is None else numbers[label] for label in labelled.labels]
+        shares[:], covered[:], unknown = labelled.shares, labelled.covered, labelled.unknown
     return Survey(
         np.full(len(keys), task.number, np.int32),
         rows[some].astype(np.int32),
@@ -170,7 +170,7 @@ def together(parts: Sequence[Survey]) -> Survey:
     )
 
 
-def _gaps(raster: Raster, grid: Grid, task: Task) -> NDArray[np.float64]:
+def _gaps(raster: Raster, grid: Grid, task: SurveyTask) -> NDArray[np.float64]:
     """(rows, cols) share of pixels without data, north first.
 
     A raster without gaps need not be read: what it covers follows from its border alone. Only where
@@ -198,7 +198,7 @@ def _gaps(raster: Raster, grid: Grid, task: Task) -> NDArray[np.float64]:
     return nodata
 
 
-def _edges(raster: Raster, grid: Grid, task: Task) -> tuple[NDArray[np.float64], ...]:
+def _edges(raster: Raster, grid: Grid, task: SurveyTask) -> tuple[NDArray[np.float64], ...]:
     """The rectangle of the raster's pixels around each tile: left, top, right, bottom.
 
     Each (rows, cols), north first. Where the tile's pixels are the raster's own, they are whole
@@ -224,7 +224,7 @@ def _edges(raster: Raster, grid: Grid, task: Task) -> tuple[NDArray[np.float64],
     return across.min(0), down.min(0), across.max(0), down.max(0)
 
 
-def _vegetation(raster: Raster, plan: Plan, keys: Sequence[TileKey]) -> NDArray[np.float32]:
+def _vegetation(raster: Raster, plan: SurveyPlan, keys: Sequence[TileKey]) -> NDArray[np.float32]:
     """(n,) the mean normalised difference vegetation index of each tile.
 
     (N - R) / (N + R) of the near-infrared N and the red R, 0 where both are 0.

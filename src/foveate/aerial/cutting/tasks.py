@@ -14,7 +14,7 @@ Progress = Callable[[str, int, int], None]
 """Told the stage, how many tiles are done, and of how many."""
 
 
-class Engine(Protocol):
+class TileEngine(Protocol):
     """What does the work; `cutting.cluster` has one for clusters."""
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T], stage: str) -> list[R]:
@@ -23,7 +23,7 @@ class Engine(Protocol):
 
 
 @contextmanager
-def threads(workers: int, progress: Progress | None = None) -> Iterator[Engine]:
+def threads(workers: int, progress: Progress | None = None) -> Iterator[TileEngine]:
     """Threads of this process: GDAL lets go of the interpreter while it reads.
 
     Args:

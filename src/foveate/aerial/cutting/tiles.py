@@ -63,15 +63,15 @@ class Tiles:
 
     def labels(self) -> dict[str, int]:
         """How many tiles each label has, in the order of the legend; only labels that have some."""
-        found = self._survey.labels[self._kept]
-        counts = np.bincount(found[found >= 0], minlength=len(self._names)).tolist()
+        numbers = self._survey.labels[self._kept]
+        counts = np.bincount(numbers[numbers >= 0], minlength=len(self._names)).tolist()
         return {name: count for name, count in zip(self._names, counts, strict=True) if count}
 
     def years(self) -> dict[int, int]:
         """How many tiles each year has, in order; 0 where nobody knows it."""
         years = self._plan.years
-        found = Counter(years[int(raster)] for raster in self._survey.rasters[self._kept])
-        return dict(sorted(found.items()))
+        counts = Counter(years[int(raster)] for raster in self._survey.rasters[self._kept])
+        return dict(sorted(counts.items()))
 
     def _tile(self, number: int, block: str | None) -> Tile:
         survey, plan = self._survey, self._plan

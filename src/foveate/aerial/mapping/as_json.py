@@ -28,8 +28,8 @@ def map_json(mapped: TilesMapped) -> dict[str, object]:
         "reference": mapped.reference.source if mapped.reference.known else None,
         "labels": _labels_json(mapped),
         "other_labels": {
-            label: _area_json(one)
-            for label, one in list(zip(mapped.reference.labels, mapped.areas, strict=True))[
+            label: _area_json(area)
+            for label, area in list(zip(mapped.reference.labels, mapped.areas, strict=True))[
                 len(mapped.labels) :
             ]
         },
@@ -48,11 +48,11 @@ def map_json(mapped: TilesMapped) -> dict[str, object]:
 
 
 def _labels_json(mapped: TilesMapped) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
+    by_label: dict[str, dict[str, object]] = {}
     area = mapped.predicted.grid.area
     counts = zip(mapped.predicted.counts.tolist(), mapped.smoothed.counts.tolist(), strict=True)
     for label, (tiles, smoothed), one in zip(mapped.labels, counts, mapped.areas, strict=False):
-        found[label] = {
+        by_label[label] = {
             "tiles": tiles,
             "km2": tiles * area,
             "smoothed_tiles": smoothed,
@@ -63,20 +63,20 @@ def _labels_json(mapped: TilesMapped) -> dict[str, dict[str, object]]:
             if measures is None:
                 continue
             own = measures.per_class[label]
-            found[label] |= {
+            by_label[label] |= {
                 "n": own.n,
                 f"{name}accuracy": own.accuracy.value,
                 f"{name}accuracy_ci95": [own.accuracy.low, own.accuracy.high],
                 f"{name}precision": own.precision.value,
                 f"{name}precision_ci95": [own.precision.low, own.precision.high],
             }
-    return found
+    return by_label
 
 
-def _area_json(one: AdjustedArea) -> dict[str, object]:
+def _area_json(area: AdjustedArea) -> dict[str, object]:
     return {
-        "adjusted_km2": one.area.value,
-        "adjusted_km2_se": one.error,
-        "adjusted_km2_ci95": [one.area.low, one.area.high],
-        "adjusted_n": one.area.n,
+        "adjusted_km2": area.area.value,
+        "adjusted_km2_se": area.error,
+        "adjusted_km2_ci95": [area.area.low, area.area.high],
+        "adjusted_n": area.area.n,
     }

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.legend import Colour, Legend, colours_of
 from foveate.aerial.mapping.agreement import Agreement, agreement, cross_table
 from foveate.aerial.mapping.areas import AdjustedArea, adjusted_areas
 from foveate.aerial.mapping.reference import Reference, find_reference
 from foveate.aerial.mapping.smoothing import CENTER_WEIGHT, smooth
 from foveate.aerial.mapping.tilemap import NOTHING, TileMap, tile_map
-from foveate.aerial.placed import PlacedPredictions
 from foveate.evaluation import Comparison, compare_paired
 from foveate.evaluation.svg import percent
 
@@ -84,7 +84,7 @@ class TilesMapped:
 
 
 def map_tiles(
-    placed: PlacedPredictions,
+    placed: GeoreferencedPredictions,
     *,
     center_weight: float = CENTER_WEIGHT,
     landcover: str | None = None,

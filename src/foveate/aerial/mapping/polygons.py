@@ -63,5 +63,5 @@ def polygons(mapped: TilesMapped) -> bytes:
 def _named(classes: NDArray[np.int16], names: tuple[str, ...]) -> pa.Array:
     """Names of classes; null for -1."""
     indices = pa.array(classes.astype(np.int32), mask=classes == NOTHING)
-    found = pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
-    return found.dictionary_decode()
+    column = pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))
+    return column.dictionary_decode()

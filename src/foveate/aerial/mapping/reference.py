@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.legend import Legend
 from foveate.aerial.mapping.tilemap import NOTHING, TileMap, counted
-from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import SourceError
 
 
@@ -82,7 +82,7 @@ class Reference:
 
 
 def find_reference(
-    placed: PlacedPredictions,
+    placed: GeoreferencedPredictions,
     tiles: TileMap,
     *,
     landcover: str | None = None,
@@ -104,12 +104,16 @@ def find_reference(
         known = _spelt_alike(_labels_of(landcover, legend, placed), tiles.labels)
         source = f"the land cover ‘{landcover}’ with the legend {legend.name}"
         if not set(known) & set(tiles.labels):
-            found = sorted({label for label in known if label is not None})
-            said = _some(found) if found else "nothing about any tile"
+            labels = sorted({label for label in known if label is not None})
+            said = _some(labels) if labels else "nothing about any tile"
             raise SourceError(
                 f"‘{landcover}’ says {said} with the legend ‘{legend.name}’; the classifier says "
                 f"{_some(tiles.labels)}. "
-                + ("Choose the --legend that it was trained with." if found else "Do they overlap?")
+                + (
+                    "Choose the --legend that it was trained with."
+                    if labels
+                    else "Do they overlap?"
+                )
             )
     else:
         known, source = placed.predictions.known, "the labels in the predictions"
@@ -127,13 +131,15 @@ def find_reference(
     return Reference(source, names, classes, independent, trained, excluded)
 
 
-def _labels_of(landcover: str, legend: Legend, placed: PlacedPredictions) -> Sequence[str | None]:
+def _labels_of(
+    landcover: str, legend: Legend, placed: GeoreferencedPredictions
+) -> Sequence[str | None]:
     from foveate.aerial.landcover import check_codes, label_tiles
 
     keys = [placed.key(number) for number in range(len(placed))]
-    found = label_tiles(landcover, legend, placed.grid, keys)
-    check_codes(landcover, legend, found.unknown)
-    return found.labels
+    labelled = label_tiles(landcover, legend, placed.grid, keys)
+    check_codes(landcover, legend, labelled.unknown)
+    return labelled.labels
 
 
 def _spelt_alike(known: Sequence[str | None], labels: Sequence[str]) -> Sequence[str | None]:
@@ -153,16 +159,16 @@ def _coded(
     """All labels, and (n,) int16 which of them each tile has; -1 for none."""
     import pyarrow as pa
 
-    found = pa.array(known, pa.string()).dictionary_encode()
-    values = found.dictionary.to_pylist()
+    encoded = pa.array(known, pa.string()).dictionary_encode()
+    values = encoded.dictionary.to_pylist()
     names = (*labels, *sorted(set(values) - set(labels)))
     place = {name: number for number, name in enumerate(names)}
     lookup = np.array([*(place[value] for value in values), NOTHING], np.int16)
-    return names, lookup[found.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]
+    return names, lookup[encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]
 
 
 def _laid(
-    placed: PlacedPredictions, tiles: TileMap, values: NDArray[Any], nothing: object
+    placed: GeoreferencedPredictions, tiles: TileMap, values: NDArray[Any], nothing: object
 ) -> NDArray[Any]:
     """(rows, cols) values of n tiles in their places."""
     down, across, inside = tiles.cells(placed.rows, placed.cols)

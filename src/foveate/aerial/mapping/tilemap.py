@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.aerial.georeferenced import GeoreferencedPredictions
 from foveate.aerial.grid import Bounds, Grid, TileKey
-from foveate.aerial.placed import PlacedPredictions
 from foveate.errors import SourceError
 
 NOTHING = -1
@@ -105,11 +105,11 @@ class TileMap:
         rows = np.array([key.row for key in keys], np.int64)
         cols = np.array([key.col for key in keys], np.int64)
         down, across, inside = self.cells(rows, cols)
-        found: NDArray[np.int16] = np.where(inside, self.classes[down, across], NOTHING)
-        return found.astype(np.int16)
+        classes: NDArray[np.int16] = np.where(inside, self.classes[down, across], NOTHING)
+        return classes.astype(np.int16)
 
 
-def tile_map(placed: PlacedPredictions) -> TileMap:
+def tile_map(placed: GeoreferencedPredictions) -> TileMap:
     """Lay out predictions as a map; refused images leave a gap.
 
     Args:

@@ -35,8 +35,8 @@ def write_map(mapped: TilesMapped, folder: str, title: str = "") -> dict[str, st
 
     colours = mapped.colours[: len(mapped.labels)]
     names = names_beside(mapped.labels, colours)
-    for kind, one in (("classes", mapped.predicted), ("classes_smoothed", mapped.smoothed)):
-        write(kind, f"{kind}.tif", classes_tiff(one, colours))
+    for kind, classes in (("classes", mapped.predicted), ("classes_smoothed", mapped.smoothed)):
+        write(kind, f"{kind}.tif", classes_tiff(classes, colours))
         files.write_anywhere(files.join(folder, f"{kind}.tif.aux.xml"), names)
     write("confidence", "confidence.tif", confidence_tiff(mapped.predicted))
     write("tiles", "tiles.parquet", polygons(mapped))

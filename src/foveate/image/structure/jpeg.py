@@ -78,15 +78,15 @@ def _read_header(data: bytes) -> _Header:
     header, at, padding = _Header(), 2, 0
     parsed: Counter[str] = Counter()
     for _ in range(MOST_SEGMENTS):
-        found = _MARKER.search(data, at)
-        padding += (found.start() if found else len(data)) - at
+        match = _MARKER.search(data, at)
+        padding += (match.start() if match else len(data)) - at
         if padding > MOST_PADDING:
             raise refuse_parts("bytes between its segments", MOST_PADDING)
-        if found is None:
+        if match is None:
             return header
-        marker, at = data[found.start() + 1], found.end()
+        marker, at = data[match.start() + 1], match.end()
         if marker == _SOS:
-            header.scan, header.scan_components = found.start(), number("B", data, at + 2)
+            header.scan, header.scan_components = match.start(), number("B", data, at + 2)
             return header
         if marker in _ALONE or marker == _EOI:
             continue
@@ -131,10 +131,10 @@ def _count_scans(data: bytes, at: int) -> int:
     """
     scans, markers = 0, 0
     while markers < MOST_SEGMENTS:
-        found = _AFTER_SCAN.search(data, at)
-        if found is None:
+        match = _AFTER_SCAN.search(data, at)
+        if match is None:
             return scans
-        marker, at = data[found.start() + 1], found.end()
+        marker, at = data[match.start() + 1], match.end()
         if marker == _EOI:
             return scans
         scans += marker == _SOS

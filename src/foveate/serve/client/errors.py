@@ -21,7 +21,7 @@ MOST_SHOWN = 300
 _TOO_LARGE = 413
 
 
-class Failure(ErrorResponse):
+class ServerFailure(ErrorResponse):
     """The answer to a request that failed; what a stranger leaves out is empty."""
 
     error: str = ""
@@ -30,12 +30,12 @@ class Failure(ErrorResponse):
     images: list[ErrorImage] = Field(default_factory=list)
 
 
-def failure(response: httpx.Response) -> Failure:
+def failure(response: httpx.Response) -> ServerFailure:
     """What a response says about a failure."""
     try:
-        return Failure.model_validate_json(response.content)
+        return ServerFailure.model_validate_json(response.content)
     except ValidationError:
-        return Failure()
+        return ServerFailure()
 
 
 def printable(text: str) -> str:

@@ -73,11 +73,11 @@ def masters(master: str) -> list[tuple[str, int]]:
     Raises:
         ClusterError: it begins like a standalone cluster, but is not HOST:PORT.
     """
-    found = _STANDALONE.fullmatch(master)
-    if found is None:
+    match = _STANDALONE.fullmatch(master)
+    if match is None:
         return []
     addresses = []
-    for address in found[1].split(","):
+    for address in match[1].split(","):
         host, colon, port = address.rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 2**16):
             raise ClusterError(

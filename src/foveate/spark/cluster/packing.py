@@ -180,7 +180,7 @@ def _closure(also: Sequence[str]) -> dict[str, metadata.Distribution]:
     pending += [Requirement(name) for name in also if _normal(name) not in known]
     wanted = {_normal(one.name) for one in pending}
     seen: set[tuple[str, str]] = set()
-    found: dict[str, metadata.Distribution] = {}
+    packages: dict[str, metadata.Distribution] = {}
     while pending:
         requirement = pending.pop()
         name = _normal(requirement.name)
@@ -191,7 +191,7 @@ def _closure(also: Sequence[str]) -> dict[str, metadata.Distribution]:
                 raise ClusterError(f"There is no package ‘{name}’ here to pack.") from None
             continue  # of an extra that is not installed
         if name not in THERE_ALREADY:
-            found[name] = package
+            packages[name] = package
         for extra in {"", *requirement.extras}:
             if (name, extra) in seen:
                 continue
@@ -200,21 +200,21 @@ def _closure(also: Sequence[str]) -> dict[str, metadata.Distribution]:
                 one = Requirement(text)
                 if one.marker is None or one.marker.evaluate({"extra": extra}):
                     pending.append(one)
-    return found
+    return packages
 
 
 def _need_all(extra: str) -> None:
     from packaging.requirements import Requirement
 
     for text in metadata.requires("foveate") or ():
-        one = Requirement(text)
-        if one.marker is None or not one.marker.evaluate({"extra": extra}):
+        requirement = Requirement(text)
+        if requirement.marker is None or not requirement.marker.evaluate({"extra": extra}):
             continue
         try:
-            metadata.distribution(one.name)
+            metadata.distribution(requirement.name)
         except metadata.PackageNotFoundError:
             raise ClusterError(
-                f"‘{extra}’ cannot be packed, as ‘{one.name}’ is not installed: "
+                f"‘{extra}’ cannot be packed, as ‘{requirement.name}’ is not installed: "
                 f"pip install 'foveate[{extra}]'."
             ) from None
 

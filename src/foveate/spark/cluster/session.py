@@ -96,14 +96,14 @@ def wait_for_executors(
     while True:
         now = time.monotonic()
         try:
-            found = context._jsc.sc().getExecutorMemoryStatus().size() - 1  # one is the driver
+            executors = context._jsc.sc().getExecutorMemoryStatus().size() - 1  # one is the driver
         except Exception as error:
             raise ClusterError(
                 f"The cluster at {context.master} has ended the application, which happens when "
                 "its executors fail as they start; their logs on the workers say why."
             ) from error
-        if found != count:
-            count, changed = found, now
+        if executors != count:
+            count, changed = executors, now
         if count and (count == wanted or now - changed > SECONDS_TO_SETTLE):
             return count
         if not count and now - start > seconds:

@@ -22,7 +22,7 @@ from foveate.settings import Settings
 from foveate.spark.cluster.session import open_session
 from foveate.spark.jobs.job import Finished, run_job
 from foveate.spark.jobs.merge import merge_parts
-from foveate.spark.jobs.worker import NAMED, Job, Kind
+from foveate.spark.jobs.worker import NAMED, Kind, SparkJob
 from foveate.targets import Target
 from foveate.workflow.results.bulk import BulkResult, ClusterUse
 
@@ -165,7 +165,7 @@ def _bulk(
         raise SettingsError(
             f"‘{out}’ lies among the images: its files would be taken for such. Name another place."
         )
-    job = Job(
+    job = SparkJob(
         kind=work.kind,
         out=out + PARTS if suffix else out,
         suffix=suffix or ".parquet",

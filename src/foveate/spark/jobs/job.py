@@ -24,7 +24,7 @@ from foveate.predictions import COMMITTED
 from foveate.spark.cluster.collecting import collect
 from foveate.spark.cluster.failures import in_a_sentence
 from foveate.spark.jobs.plan import Shard, plan_shards, read_plan, write_plan
-from foveate.spark.jobs.worker import META, REFUSED, Job, Tally, run_shard
+from foveate.spark.jobs.worker import META, REFUSED, SparkJob, Tally, run_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +60,7 @@ class Finished:
         seconds: that the cluster worked for them.
     """
 
-    job: Job
+    job: SparkJob
     shards: tuple[str, ...]
     tallies: tuple[Tally, ...]
     images: int
@@ -92,7 +92,7 @@ class Finished:
 
 def run_job(
     session: SparkSession,
-    job: Job,
+    job: SparkJob,
     entries: Sequence[Entry],
     onnx_bytes: bytes,
     *,
@@ -139,7 +139,7 @@ def run_job(
 
 def _run(
     session: SparkSession,
-    job: Job,
+    job: SparkJob,
     pending: Sequence[int],
     onnx_bytes: bytes,
     storage_options: Mapping[str, Mapping[str, str]],
@@ -190,14 +190,14 @@ def _tasks_done(session: SparkSession, group: str) -> int:
     tracker = session.sparkContext.statusTracker()
     done = 0
     for number in tracker.getJobIdsForGroup(group):
-        found = tracker.getJobInfo(number)
-        for stage in found.stageIds if found else ():
+        job = tracker.getJobInfo(number)
+        for stage in job.stageIds if job else ():
             info = tracker.getStageInfo(stage)
             done += info.numCompletedTasks if info else 0
     return done
 
 
-def _known_job(job: Job) -> dict[str, Any]:
+def _known_job(job: SparkJob) -> dict[str, Any]:
     """What an earlier start left; nothing where there was none.
 
     Raises:
@@ -213,10 +213,10 @@ def _known_job(job: Job) -> dict[str, Any]:
         return {}
     try:
         known = json.loads(files.read_bytes(path))
-        found, plan, count = known["key"], known["plan"], known["shards"]
+        key, plan, count = known["key"], known["plan"], known["shards"]
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingsError(f"‘{path}’ cannot be read. Name another folder.") from None
-    if found != job.key:
+    if key != job.key:
         raise SettingsError(
             f"‘{job.out}’ holds what another classifier, source, sample or other settings gave. "
             "Name another folder, or remove this one."
@@ -224,7 +224,7 @@ def _known_job(job: Job) -> dict[str, Any]:
     return {"plan": files.join(job.out, plan), "shards": int(count)}
 
 
-def _keep_plan(job: Job, shards: Sequence[Shard], known: Mapping[str, Any]) -> Job:
+def _keep_plan(job: SparkJob, shards: Sequence[Shard], known: Mapping[str, Any]) -> SparkJob:
     """Write the plan, unless it is the known one; the job that knows where it is."""
     if known:
         return replace(job, plan=known["plan"])
@@ -242,11 +242,11 @@ def _names(folder: str) -> set[str]:
     return {entry.relative for entry in files.list_files(folder)}
 
 
-def _below(job: Job, path: str) -> str:
+def _below(job: SparkJob, path: str) -> str:
     return path.removeprefix(job.out).lstrip("/")
 
 
-def _tallies_of(job: Job, ids: Sequence[str], there: Container[str]) -> dict[str, Tally]:
+def _tallies_of(job: SparkJob, ids: Sequence[str], there: Container[str]) -> dict[str, Tally]:
     """The tallies of the shards that need not be done again.
 
     Those are again done of which an image could not be read: the store may answer today.
@@ -265,8 +265,8 @@ def _tallies_of(job: Job, ids: Sequence[str], there: Container[str]) -> dict[str
         if _below(job, job.part(shard)) in there and _below(job, job.tally(shard)) in there
     ]
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(read, kept)
-        return {tally.shard: tally for tally in found if tally is not None}
+        tallies = pool.map(read, kept)
+        return {tally.shard: tally for tally in tallies if tally is not None}
 
 
 def commit(finished: Finished, *, rows: int, clean: bool) -> None:

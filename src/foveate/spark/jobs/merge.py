@@ -56,14 +56,14 @@ def _write_csv(parts: Iterator[pa.Table], file: IO[bytes]) -> None:
 def _merge_refused(finished: Finished, out: str) -> None:
     """The list of refused images beside the file, which has no rows for them."""
     job = finished.job
-    found = [
+    parts = [
         files.join(job.out, f"{REFUSED}/part-{tally.shard}.parquet")
         for tally in finished.tallies
         if tally.refused
     ]
-    if job.kind == "featurize" and found:
+    if job.kind == "featurize" and parts:
         with _whole(refused_beside(out)) as file:
-            _write_parquet((read_table(path) for path in found), file)
+            _write_parquet((read_table(path) for path in parts), file)
 
 
 def refused_beside(out: str) -> str:

@@ -47,13 +47,13 @@ class FeatureParts:
         Raises:
             KeyError: an image has no features here.
         """
-        found: dict[int, tuple[list[int], list[int]]] = {}
+        rows: dict[int, tuple[list[int], list[int]]] = {}
         for position, image in enumerate(images):
             number, row = self._where[image]
-            there, here = found.setdefault(number, ([], []))
+            there, here = rows.setdefault(number, ([], []))
             there.append(row)
             here.append(position)
-        return found
+        return rows
 
     def batches(self, images: Collection[str]) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """The features of some images, part by part: memory holds one part at a time.

@@ -140,13 +140,13 @@ def _file(folder: str, number: int) -> str:
 
 
 def _table(shard: Shard) -> pa.Table:
-    found = [entry.file for entry in shard.entries]
+    paths = [entry.file for entry in shard.entries]
     columns = {
-        "shard": [shard.id] * len(found),
-        "path": [_as_bytes(file.path) for file in found],
-        "relative": [_as_bytes(file.relative) for file in found],
-        "size": [file.size for file in found],
-        "stamp": [file.stamp for file in found],
+        "shard": [shard.id] * len(paths),
+        "path": [_as_bytes(file.path) for file in paths],
+        "relative": [_as_bytes(file.relative) for file in paths],
+        "size": [file.size for file in paths],
+        "stamp": [file.stamp for file in paths],
         "label": [entry.label for entry in shard.entries],
         "side": [entry.side for entry in shard.entries],
     }

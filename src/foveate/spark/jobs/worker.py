@@ -48,7 +48,7 @@ ENOUGH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SparkJob:
     """What is to be done with every shard.
 
     Attributes:
@@ -95,7 +95,7 @@ class Job:
             del values[name]
         return files.digest(json.dumps(values, sort_keys=True).encode())[:16]
 
-    def into(self, out: str) -> Job:
+    def into(self, out: str) -> SparkJob:
         """The same with its result in a folder."""
         return replace(self, out=out)
 
@@ -150,14 +150,14 @@ class Tally:
             ValueError: it is not a tally.
         """
         try:
-            found = json.loads(text)
-            named = tuple((str(path), str(reason)) for path, reason in found.pop("named"))
-            return cls(named=named, **found)
+            values = json.loads(text)
+            named = tuple((str(path), str(reason)) for path, reason in values.pop("named"))
+            return cls(named=named, **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a tally: {error}") from None
 
 
-def run_shard(job: Job, index: int, onnx_bytes: bytes, cores: int) -> Tally:
+def run_shard(job: SparkJob, index: int, onnx_bytes: bytes, cores: int) -> Tally:
     """Do one shard of a job's plan.
 
     Args:
@@ -234,7 +234,7 @@ def _unseen(path: str, what: str) -> str:
     )
 
 
-def _load(job: Job, onnx_bytes: bytes, cores: int) -> Network | Classifier:
+def _load(job: SparkJob, onnx_bytes: bytes, cores: int) -> Network | Classifier:
     def load() -> Network | Classifier:
         if not files.exists(job.root):
             raise ClusterError(_unseen(job.root, "SOURCE"))
@@ -256,18 +256,18 @@ def _load(job: Job, onnx_bytes: bytes, cores: int) -> Network | Classifier:
 
 
 def _extract(
-    job: Job, shard: Shard, network: Network, cores: int
+    job: SparkJob, shard: Shard, network: Network, cores: int
 ) -> tuple[list[ImageRow], NDArray[np.float32]]:
     """A row an image, and the features (n, d) of those that were not refused."""
     extraction = Extraction(job.limits, network, job.resize)
-    found: list[Facts] = []
+    extracted: list[Facts] = []
     features: list[NDArray[np.float32]] = []
     for batch in extraction.batches(shard.entries, threads(job.root, cores)):
         for facts, values in batch:
-            found.append(facts)
+            extracted.append(facts)
             if values is not None:
                 features.append(values)
-    rows = [ImageRow(entry, facts) for entry, facts in zip(shard.entries, found, strict=True)]
+    rows = [ImageRow(entry, facts) for entry, facts in zip(shard.entries, extracted, strict=True)]
     return rows, np.stack(features) if features else np.zeros((0, job.dimension), np.float32)
 
 
@@ -307,7 +307,7 @@ def _nullable(rows: Sequence[ImageRow], features: NDArray[np.float32]) -> pa.Arr
     return as_arrow(every)
 
 
-def _write_refused(job: Job, shard: Shard, rows: Sequence[ImageRow]) -> None:
+def _write_refused(job: SparkJob, shard: Shard, rows: Sequence[ImageRow]) -> None:
     """Features have no place for an image without any: those are listed beside them."""
     refused = [row for row in rows if row.facts.reason is not None]
     path = files.join(job.out, f"{REFUSED}/part-{shard.id}.parquet")

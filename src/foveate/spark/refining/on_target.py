@@ -85,7 +85,7 @@ def refine_on_target(
         ClusterError: the cluster cannot be reached, a worker lacks something, or work was lost.
         FoveateError: as `training.train_classifier` raises.
     """
-    from foveate.history.handover import unpack_outcome
+    from foveate.history.packing import unpack_outcome
     from foveate.spark.refining.processes import run_on_cluster
     from foveate.spark.refining.worker import Failed, Made, refine_here
     from foveate.workflow.places import find_project

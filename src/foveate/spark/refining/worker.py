@@ -32,7 +32,7 @@ class Made:
     """What the first process hands back.
 
     Attributes:
-        outcome: as `history.handover` packs it, or the path or URL of a file that holds it.
+        outcome: as `history.packing` packs it, or the path or URL of a file that holds it.
         text: what is printed.
         remarks: likewise, on stderr.
         checkpoint: what is not needed any more once the classifier is safe.
@@ -140,8 +140,8 @@ def _cache(job: RefineJob) -> Iterator[None]:
 
 
 def _refine(job: RefineJob, progress: Progress, terminal: Terminal) -> Made:
-    from foveate.history.facts import facts
-    from foveate.history.handover import pack_outcome
+    from foveate.history.environment import environment
+    from foveate.history.packing import pack_outcome
     from foveate.settings import Settings
     from foveate.workflow.results.training import (
         training_json,
@@ -174,7 +174,9 @@ def _refine(job: RefineJob, progress: Progress, terminal: Terminal) -> Made:
         text = json.dumps(result, ensure_ascii=False, indent=1)
         files.write_bytes(folder / "result.json", text.encode())
 
-    about = {f"worker.{key}": value for key, value in facts(Path.cwd()).items() if _is_about(key)}
+    about = {
+        f"worker.{key}": value for key, value in environment(Path.cwd()).items() if _is_about(key)
+    }
     about["cluster.processes"] = os.environ["WORLD_SIZE"]
     packed = pack_outcome(replace(outcome, tags={**outcome.tags, **about}, write_artifacts=write))
     place: bytes | str = packed

@@ -73,7 +73,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class StageEngine:
     """A compiled network.
 
     Attributes:
@@ -169,11 +169,11 @@ def local_path(path: str) -> str:
     return path
 
 
-def _compile(work: Work, data: bytes, cores: int) -> Engine:
+def _compile(work: Work, data: bytes, cores: int) -> StageEngine:
     batch = work.batch or None
     if work.resize is None:
         classifier = Classifier(data, precision=work.precision, workers=cores, batch=batch)
-        engine = Engine(classifier.network, classifier.resize, classifier)
+        engine = StageEngine(classifier.network, classifier.resize, classifier)
     else:
         network = open_network(
             data,
@@ -182,7 +182,7 @@ def _compile(work: Work, data: bytes, cores: int) -> Engine:
             workers=cores,
             batch=batch,
         )
-        engine = Engine(network, work.resize)
+        engine = StageEngine(network, work.resize)
     engine.network.prepare()
     return engine
 

@@ -26,7 +26,7 @@ _SPAN = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedPredictions:
+class GeoreferencedPredictions:
     """Predictions for n tiles of one grid, each tile once.
 
     Attributes:
@@ -50,7 +50,7 @@ class PlacedPredictions:
         """Which tile a row is about."""
         return TileKey(int(self.rows[number]), int(self.cols[number]))
 
-    def take(self, numbers: Sequence[int] | NDArray[np.intp]) -> PlacedPredictions:
+    def take(self, numbers: Sequence[int] | NDArray[np.intp]) -> GeoreferencedPredictions:
         """Only some rows, by their indices."""
         kept = [int(number) for number in numbers]
         return replace(
@@ -62,9 +62,9 @@ class PlacedPredictions:
         )
 
 
-def read_placed(
+def read_georeferenced(
     path: str, *, index: str | None = None, year: int | None = None
-) -> PlacedPredictions:
+) -> GeoreferencedPredictions:
     """Read predictions on tiles, from a file or from a folder of parts.
 
     Tiles that were read straight from their raster say themselves where they lie. Tiles that are
@@ -90,17 +90,17 @@ def read_placed(
     if year is not None:
         kept = [i for i, taken in enumerate(placed.years) if taken == year]
         if not kept:
-            found = sorted({one for one in placed.years if one is not None})
+            years = sorted({one for one in placed.years if one is not None})
             raise SourceError(
                 f"‘{path}’ has no tile of {year}. "
-                f"Its years: {', '.join(map(str, found)) or 'none is known'}."
+                f"Its years: {', '.join(map(str, years)) or 'none is known'}."
             )
         placed = placed.take(kept)
     _check_once(placed, path)
     return placed
 
 
-def _from_addresses(predictions: Predictions, path: str) -> PlacedPredictions:
+def _from_addresses(predictions: Predictions, path: str) -> GeoreferencedPredictions:
     # A million addresses are of a few kinds, which differ in the tile alone: one of each is read.
     kinds: dict[tuple[str, str], TileAddress] = {}
     keys, years = [], []
@@ -121,7 +121,7 @@ def _from_addresses(predictions: Predictions, path: str) -> PlacedPredictions:
         raise SourceError(
             f"‘{path}’ has tiles of {len(grids)} grids (systems or sizes). Map them one by one."
         )
-    return PlacedPredictions(predictions, grids.pop(), rows, cols, tuple(years))
+    return GeoreferencedPredictions(predictions, grids.pop(), rows, cols, tuple(years))
 
 
 def parse_keys(keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -130,14 +130,14 @@ def parse_keys(keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64
     Raises:
         ValueError: one of them is not a key.
     """
-    found = pc.extract_regex(pa.array(keys, pa.string()), _KEY)
-    if found.null_count:
-        parse_key(keys[found.is_null().to_pylist().index(True)])
-    rows, cols = (pc.cast(found.field(name), pa.int64()).to_numpy() for name in ("row", "col"))
+    parts = pc.extract_regex(pa.array(keys, pa.string()), _KEY)
+    if parts.null_count:
+        parse_key(keys[parts.is_null().to_pylist().index(True)])
+    rows, cols = (pc.cast(parts.field(name), pa.int64()).to_numpy() for name in ("row", "col"))
     return rows, cols
 
 
-def _from_index(predictions: Predictions, path: str, index: TileIndex) -> PlacedPredictions:
+def _from_index(predictions: Predictions, path: str, index: TileIndex) -> GeoreferencedPredictions:
     by_path = {files.printable(files.absolute(tile.path)): tile for tile in index.tiles}
     tiles = []
     for one in predictions.paths:
@@ -148,7 +148,7 @@ def _from_index(predictions: Predictions, path: str, index: TileIndex) -> Placed
                 "Name the index that was written with these tiles: --index FILE."
             )
         tiles.append(tile)
-    return PlacedPredictions(
+    return GeoreferencedPredictions(
         predictions,
         index.grid,
         np.array([tile.key.row for tile in tiles], np.int64),
@@ -170,7 +170,7 @@ def _index_near(predictions: Predictions, path: str) -> str:
     )
 
 
-def _check_once(placed: PlacedPredictions, path: str) -> None:
+def _check_once(placed: GeoreferencedPredictions, path: str) -> None:
     # One number a tile: both parts have at most nine digits.
     numbers = np.sort(placed.rows * _SPAN + placed.cols + _SPAN // 2)
     twice = numbers[1:][numbers[1:] == numbers[:-1]]

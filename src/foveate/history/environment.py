@@ -14,9 +14,9 @@ _LIBRARIES = ("numpy", "onnxruntime", "openvino", "pillow", "scikit-learn", "sim
 _SECONDS = 1  # for git, which may look at many files
 
 
-def facts(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Tags about libraries, machine and git, as seen from a folder."""
-    found = {
+    about = {
         "foveate.version": __version__,
         "python": platform.python_version(),
         "machine": platform.node(),
@@ -26,10 +26,10 @@ def facts(folder: Path) -> dict[str, str]:
     }
     for name in _LIBRARIES:
         try:
-            found[f"library.{name}"] = version(name)
+            about[f"library.{name}"] = version(name)
         except PackageNotFoundError:
             continue
-    return found | _git(folder)
+    return about | _git(folder)
 
 
 def _git(folder: Path) -> dict[str, str]:
@@ -47,7 +47,7 @@ def _git(folder: Path) -> dict[str, str]:
 
 def _ask(folder: Path, *arguments: str) -> str | None:
     try:
-        found = subprocess.run(  # noqa: S603 - our own words
+        answer = subprocess.run(  # noqa: S603 - our own words
             ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
             capture_output=True,
             encoding="utf-8",
@@ -57,7 +57,7 @@ def _ask(folder: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return answer.stdout.strip()
 
 
 def _cpu() -> str:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.aerial.address import TileAddress, View
+from foveate.aerial.georeferenced import parse_keys, read_georeferenced
 from foveate.aerial.grid import Grid, TileKey, parse_key
 from foveate.aerial.index import Tile, write_index
-from foveate.aerial.placed import parse_keys, read_placed
 from foveate.errors import SourceError
 from foveate.predictions import write_predictions
 from support.maps import GRID, predictions_of
@@ -46,7 +46,7 @@ def test_addresses_say_where_their_tiles_lie(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "addresses.parquet"
     written(path, [address(key, raster) for key, raster in tiles.items()])
-    placed = read_placed(str(path))
+    placed = read_georeferenced(str(path))
     assert [placed.key(number) for number in range(len(placed))] == list(tiles)
     assert placed.grid == GRID
     years = {"/data/naip_20180716.tif": 2018, "m_4709963_se_14_1_20200831.tif": 2020}
@@ -81,14 +81,14 @@ def test_some_rows_of_some_years(tmp_path: Path, suffix: str) -> None:
         tmp_path / f"p{suffix}", paths, known=["Developed", None, "x"], trained=[True, False, True]
     )
     with pytest.raises(SourceError, match=r"r000005c000006 2 times. .*2018, 2020 with --year"):
-        read_placed(path)
-    placed = read_placed(path, year=2020)
+        read_georeferenced(path)
+    placed = read_georeferenced(path, year=2020)
     assert len(placed) == 2
     assert placed.key(1) == other
     assert placed.predictions.known == (None, "x")
     assert placed.predictions.trained_on == (False, True)
     with pytest.raises(SourceError, match=r"no tile of 2019. Its years: 2018, 2020"):
-        read_placed(path, year=2019)
+        read_georeferenced(path, year=2019)
     part = placed.take([1])
     assert (part.key(0), part.years, part.predictions.paths) == (other, (2020,), (paths[2],))
 
@@ -97,17 +97,17 @@ def test_the_same_tile_twice_in_a_year(tmp_path: Path) -> None:
     keys = [TileKey(-3, -4), TileKey(9, 9), TileKey(-3, -4)]
     path = written(tmp_path / "p.parquet", [address(key, "no_year.tif") for key in keys])
     with pytest.raises(SourceError, match=r"tile r-00003c-00004 2 times\.$"):
-        read_placed(path)
+        read_georeferenced(path)
 
 
 def test_tiles_of_two_grids(tmp_path: Path) -> None:
     finer = Grid(GRID.crs, 112, 1)
     paths = [address(TileKey(1, 1)), address(TileKey(1, 1), grid=finer)]
     with pytest.raises(SourceError, match="tiles of 2 grids"):
-        read_placed(written(tmp_path / "p.parquet", paths))
+        read_georeferenced(written(tmp_path / "p.parquet", paths))
     # Shown in other bands, it is still the same grid.
     infrared = str(TileAddress("b.tif", TileKey(2, 2), GRID, View((4, 1, 2), (0, 3000))))
-    placed = read_placed(written(tmp_path / "q.parquet", [paths[0], infrared]))
+    placed = read_georeferenced(written(tmp_path / "q.parquet", [paths[0], infrared]))
     assert placed.key(1) == TileKey(2, 2)
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_address(tmp_path: Path, broken: str, first: bool) -> None:
     good = address(TileKey(1, 2), "/a.tif")
     path = written(tmp_path / "p.parquet", [broken, good] if first else [good, broken])
     with pytest.raises(SourceError, match=r"cannot be mapped: .*(not the address|not name a tile)"):
-        read_placed(path)
+        read_georeferenced(path)
 
 
 def cut_tiles(folder: Path, keys: list[TileKey]) -> list[Tile]:
@@ -143,7 +143,7 @@ def test_tiles_that_are_files(tmp_path: Path, given_index: str | None) -> None:
     paths = [str(folder / tile.path) for tile in reversed(tiles)]
     index = {None: None, "folder": folder, "file": folder / "metadata.parquet"}[given_index]
     path = written(tmp_path / "p.parquet", paths)
-    placed = read_placed(path, index=None if index is None else str(index))
+    placed = read_georeferenced(path, index=None if index is None else str(index))
     assert [placed.key(number) for number in range(3)] == keys[::-1]
     assert placed.years == (2018, 2018, 2018)
     assert placed.grid == GRID
@@ -153,22 +153,22 @@ def test_tiles_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.Mon
     tiles = cut_tiles(tmp_path / "tiles", [TileKey(3, 1)])
     monkeypatch.chdir(tmp_path)
     path = written(tmp_path / "p.parquet", [f"tiles/{tiles[0].path}"])
-    assert read_placed(path).key(0) == TileKey(3, 1)
+    assert read_georeferenced(path).key(0) == TileKey(3, 1)
 
 
 def test_tiles_that_no_index_knows(tmp_path: Path) -> None:
     cut_tiles(tmp_path / "tiles", [TileKey(3, 1)])
     path = written(tmp_path / "p.parquet", [str(tmp_path / "tiles" / "forest" / "other.png")])
     with pytest.raises(SourceError, match=r"not in the index of tiles.*--index"):
-        read_placed(path)
+        read_georeferenced(path)
     away = written(tmp_path / "q.parquet", [str(tmp_path / "a" / "b" / "c" / "d" / "x.png")])
     with pytest.raises(SourceError, match=r"Nothing says where.*--index"):
-        read_placed(away)
+        read_georeferenced(away)
     with pytest.raises(SourceError, match="is not an index of tiles"):
-        read_placed(path, index=path)
+        read_georeferenced(path, index=path)
     mixed = written(tmp_path / "r.parquet", [address(TileKey(1, 1)), "photo.jpg"])
     with pytest.raises(SourceError, match=r"--index"):
-        read_placed(mixed)
+        read_georeferenced(mixed)
 
 
 def test_a_folder_of_parts(tmp_path: Path) -> None:
@@ -180,17 +180,17 @@ def test_a_folder_of_parts(tmp_path: Path) -> None:
         written(folder / f"part-{part}.parquet", [address(key) for key in chosen])
     names = [f"part-{part}.parquet" for part in range(4)]
     with pytest.raises(SourceError, match="not complete"):
-        read_placed(str(folder))
+        read_georeferenced(str(folder))
     (folder / "_SUCCESS").write_text(json.dumps({"parts": names}))
-    placed = read_placed(str(folder))
+    placed = read_georeferenced(str(folder))
     assert {placed.key(number) for number in range(20)} == set(keys)
 
 
 def test_no_predictions(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has no predictions"):
-        read_placed(written(tmp_path / "p.parquet", []))
+        read_georeferenced(written(tmp_path / "p.parquet", []))
     with pytest.raises(SourceError, match="cannot be read as predictions"):
-        read_placed(str(tmp_path / "nowhere.parquet"))
+        read_georeferenced(str(tmp_path / "nowhere.parquet"))
 
 
 @pytest.mark.slow
@@ -203,5 +203,5 @@ def test_a_million_tiles(tmp_path: Path) -> None:
         for part in range(10)
     ]
     told = [paths[i % 10].format(*divmod(i, side)) for i in range(n)]
-    placed = read_placed(written(tmp_path / "p.parquet", told))
+    placed = read_georeferenced(written(tmp_path / "p.parquet", told))
     assert (placed.rows * side + placed.cols == np.arange(n)).all()

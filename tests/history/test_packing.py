@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from foveate.errors import HistoryError
 from foveate.files import digest
 from foveate.history import Outcome
-from foveate.history.handover import pack_outcome, unpack_outcome
+from foveate.history.packing import pack_outcome, unpack_outcome
 
 MODEL = bytes(range(256)) * 1000
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from foveate.history.facts import facts
+from foveate.history.environment import environment
 
 
 def test_machine_and_libraries(tmp_path: Path) -> None:
-    found = facts(tmp_path)
+    found = environment(tmp_path)
     assert found["library.numpy"] == np.__version__
     assert int(found["machine.cores"]) >= 1
     assert not any(name.startswith("git") for name in found)  # no repository
@@ -24,8 +24,8 @@ def test_state_of_the_code(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one")
     git("add", "a")
     git("commit", "-m", "a")
-    found = facts(tmp_path)
+    found = environment(tmp_path)
     assert len(found["mlflow.source.git.commit"]) == 40
     assert (found["git.branch"], found["git.changed"]) == ("work", "no")
     (tmp_path / "a").write_text("two")
-    assert facts(tmp_path)["git.changed"] == "yes"
+    assert environment(tmp_path)["git.changed"] == "yes"
