@@ -12,6 +12,7 @@ AT_THE_END = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "frozen"),
     [

@@ -98,6 +98,7 @@ def test_python(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert label == prediction.label
 
 
+@pytest.mark.slow
 def test_plain_onnxruntime_gives_our_probabilities(workplace: Path) -> None:
     import foveate as fv
 

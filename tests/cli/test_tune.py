@@ -19,6 +19,7 @@ from foveate.cli import run
 SMALL = ("--resolution", "64", "--resolution", "96", "--set", "c=[0.1, 1.0]", "--set", "trees=64")
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_and_writes_a_page(
     patterns: Path,
     tmp_path: Path,

@@ -25,6 +25,7 @@ print(outside, within, kept, resident(), faults())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the GNU C library's memory")
 def test_freed_memory_is_used_again() -> None:
     found = subprocess.run(

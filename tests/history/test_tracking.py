@@ -68,6 +68,7 @@ def place(tmp_path: Path) -> HistoryPlace:
     return HistoryPlace(tmp_path, f"sqlite:///{tmp_path / 'server.db'}", "garments")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_announced_and_sent_at_once_a_run_is_there_once(place: HistoryPlace) -> None:
     with tracking.connected(place, patient=True) as client, ThreadPoolExecutor(2) as pool:
@@ -78,6 +79,7 @@ def test_announced_and_sent_at_once_a_run_is_there_once(place: HistoryPlace) -> 
     assert server.made == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_a_run_that_was_made_without_an_answer_is_there_once(place: HistoryPlace) -> None:
     with tracking.connected(place, patient=True) as client:

@@ -118,8 +118,8 @@ def check(seeds: range, log: Path) -> None:
     assert counts["refused"] > 0.5 * RUNTIMES * len(seeds)
 
 
-def test_forty_mutated_files(tmp_path: Path) -> None:
-    check(range(40), tmp_path / "log")
+def test_some_mutated_files(tmp_path: Path) -> None:
+    check(range(12), tmp_path / "log")
 
 
 @pytest.mark.slow

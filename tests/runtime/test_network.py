@@ -69,6 +69,7 @@ with ThreadPoolExecutor(6) as pool:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(4))
 def test_the_first_runs_may_come_from_many_threads(attempt: int) -> None:
     """OpenVINO's binding hung here in half of all attempts; see `foveate.runtime.openvino`."""

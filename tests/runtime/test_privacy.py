@@ -77,6 +77,7 @@ def model(patterns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "m.onnx"
 
 
+@pytest.mark.slow
 def test_predicting_leaves_nothing_behind(home: Home, model: Path, patterns: Path) -> None:
     assert "dots" in home.run("-m", "foveate", "predict", model, patterns / "dots" / "0.png")
     assert home.files == []
@@ -87,6 +88,7 @@ def test_neither_runtime_leaves_anything_behind(home: Home) -> None:
     assert home.files == []
 
 
+@pytest.mark.slow
 def test_a_worker_of_the_server_inherits_it(home: Home) -> None:
     code = (
         "import os, subprocess, sys, foveate.serve.workers.worker\n"
@@ -102,6 +104,7 @@ def test_what_the_user_has_set_stays(home: Home) -> None:
     assert home.run("-c", code, ORT_DISABLE_TELEMETRY="0").strip() == "0"
 
 
+@pytest.mark.slow
 def test_the_users_own_programs_may_report(home: Home) -> None:
     pytest.importorskip("openvino_telemetry")
     after = (

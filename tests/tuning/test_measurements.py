@@ -26,6 +26,7 @@ def measurements_of(data: TrainingSet, settings: Settings, **others: object) -> 
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", [SVM, FOREST])
 def test_judged_on_all_images_is_what_train_says_of_its_head(
     patterns: Path, data: TrainingSet, small: Settings, candidate: Candidate

@@ -67,6 +67,7 @@ def true_error(sizes: np.ndarray) -> np.ndarray:
     return 0.02 + 0.05 * (sizes / 254) ** -0.5
 
 
+@pytest.mark.slow
 def test_the_interval_covers_what_is_true() -> None:
     """Over 40 simulated sets of images, at all images, twice and four times as many."""
     times = np.array([1, 2, 4]) * ALL

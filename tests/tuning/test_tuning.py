@@ -36,6 +36,7 @@ def test_the_chosen_one_is_trained_on_the_same_split(
     assert tuning.training.classifier.onnx_bytes == alone.classifier.onnx_bytes
 
 
+@pytest.mark.slow
 def test_the_choice_knows_nothing_of_the_features_of_test_images(
     patterns: Path, own_cache: Path, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def refuse_writing(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     monkeypatch.setattr(Path, "mkdir", made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "said"), [(errno.EROFS, "can only be read"), (errno.ENOSPC, "the disk is full")]
 )

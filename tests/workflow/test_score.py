@@ -13,6 +13,7 @@ from foveate.workflow.score import score
 from foveate.workflow.training import train_classifier
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_table(tmp_path: Path) -> None:
     folder = draw_folder(tmp_path / "images", 4)
     (folder / "dots" / "broken.png").write_bytes(b"no image")

@@ -29,6 +29,7 @@ def test_evaluate_leaves_training_images_out(patterns: Path) -> None:
     assert every.evaluation.n == 36
 
 
+@pytest.mark.slow
 def test_evaluate_finds_copies_of_training_images(patterns: Path, tmp_path: Path) -> None:
     """A recompressed training image is not an unseen image."""
     training = train_classifier(patterns, SMALL)

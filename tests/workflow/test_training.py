@@ -38,6 +38,7 @@ def test_the_same_seed_gives_the_same_file(patterns: Path, tmp_path: Path) -> No
     assert third.split != one.split
 
 
+@pytest.mark.slow
 def test_frozen_training_is_not_about_fine_tuning(patterns: Path) -> None:
     code = (
         "import sys; from foveate.settings import Settings; "

@@ -139,6 +139,7 @@ def test_labels_and_titles_are_text_and_nothing_else() -> None:
     assert data["labels"] == list(evil)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tiles() -> None:
     """As many elements as for nine, and less than a megabyte."""
     truth = patches(317)

@@ -53,6 +53,7 @@ def test_what_foveate_needs_is_packed() -> None:
         assert name not in packages
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_is_packed_with_what_it_needs(site: Path) -> None:
     install(site, "first", "second>=0.5", 'third; extra == "more"', 'gone; extra == "other"')
     install(site, "second", "first")  # a circle

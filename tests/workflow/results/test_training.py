@@ -27,6 +27,7 @@ from foveate.workflow.results.training import (
 from foveate.workflow.training import Training, train_classifier
 
 
+@pytest.mark.slow
 def test_the_command_in_the_report_trains_the_same(patterns: Path, tmp_path: Path) -> None:
     settings = Settings(resolution=64, c=(0.1, 1.0), class_weight="balanced", seed=3)
     training = train_classifier(patterns, settings)
