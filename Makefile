@@ -16,11 +16,11 @@ demo: $(VENV)/base  ## draw images, train, evaluate, write a report: foveate-dem
 	$(BIN)/foveate demo foveate-demo
 
 test: $(VENV)/dev  ## the quick tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 test-slow: $(TORCH)/ready  ## the slow tests, and those that need PyTorch (several GB)
 	# Threads of several trainings that wait in loops would take the cores from each other.
-	OMP_WAIT_POLICY=PASSIVE $(TORCH)/bin/python -m pytest -m slow -n 2 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(TORCH)/bin/python -m pytest -m slow -n 2 --dist loadfile --durations=15
 
 lint: $(VENV)/dev  ## style, types, and which room uses which
 	$(BIN)/ruff check .

@@ -88,3 +88,16 @@ def test_predicting_needs_no_scikit_learn() -> None:
         "sys.exit('sklearn' in sys.modules or 'torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_features_of_several_depths(patterns: Path, tmp_path: Path) -> None:
+    """The same verbs, the same file; it says itself what its head saw."""
+    run = fv.train(patterns, resolution=64, features="depths")
+    run.save(tmp_path / "depths.onnx")
+    classifier = fv.load(tmp_path / "depths.onnx")
+    card = classifier.metadata.backbone
+    assert (card.features, card.dimension) == ("depths", 2048)
+    evaluated = fv.evaluate(tmp_path / "depths.onnx", patterns)
+    assert evaluated.accuracy == run.evaluation.accuracy
+    features = fv.featurize(patterns, resolution=64, features="depths")
+    assert features.values.shape == (36, 2048)

@@ -27,7 +27,7 @@ from foveate.heads import HeadKind, fit_head
 from foveate.image import Limits, Resize, ResizeRule
 from foveate.model_file import Summary, compose
 from foveate.runtime import Precision, open_network
-from foveate.settings import Settings
+from foveate.settings import FeatureKind, Settings
 
 DEFAULTS = Settings()
 
@@ -37,6 +37,7 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
 
     Args:
         backbone: name of the network.
+        features: "depths" of the network or its "last".
         resolution: pixels a side.
         resize: "crop" or "squash".
         precision: "auto", "bfloat16" or "float32".
@@ -49,12 +50,14 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         backbone: str = DEFAULTS.backbone,
+        features: FeatureKind = DEFAULTS.features,
         resolution: int = DEFAULTS.resolution,
         resize: ResizeRule = DEFAULTS.resize,
         precision: Precision = "auto",
         workers: int | None = None,
     ) -> None:
         self.backbone = backbone
+        self.features = features
         self.resolution = resolution
         self.resize = resize
         self.precision = precision
@@ -63,7 +66,7 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
     def fit(self, X: Sequence[ImageLike], y: object = None) -> Self:  # noqa: ARG002 - the contract
         """Look the backbone up; there is nothing to learn."""
         _check_images(X)
-        backbone = find_backbone(self.backbone, resolution=self.resolution)
+        backbone = find_backbone(self.backbone, resolution=self.resolution, features=self.features)
         self.n_features_out_ = backbone.card.dimension
         return self
 
@@ -94,6 +97,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         c: inverse strength of the regularisation; None chooses it by cross-validation.
         class_weight: None or "balanced".
         backbone: name of the network.
+        features: "depths" of the network or its "last".
         resolution: pixels a side.
         resize: "crop" or "squash".
         precision: "auto", "bfloat16" or "float32".
@@ -113,6 +117,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         c: float | None = None,
         class_weight: Literal["balanced"] | None = None,
         backbone: str = DEFAULTS.backbone,
+        features: FeatureKind = DEFAULTS.features,
         resolution: int = DEFAULTS.resolution,
         resize: ResizeRule = DEFAULTS.resize,
         precision: Precision = "auto",
@@ -125,6 +130,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         self.c = c
         self.class_weight = class_weight
         self.backbone = backbone
+        self.features = features
         self.resolution = resolution
         self.resize = resize
         self.precision = precision
@@ -181,7 +187,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the one-file classifier that `foveate predict` and any ONNX runtime read."""
         check_is_fitted(self)
-        backbone = find_backbone(self.backbone)
+        backbone = find_backbone(self.backbone, features=self.features)
         summary = Summary(
             classifier=self.head_.kind,
             c=self.head_.c,
@@ -218,7 +224,9 @@ def _check_images(X: Sequence[ImageLike]) -> Sequence[ImageLike]:
 def _featurize(
     estimator: ImageFeaturizer | ImageClassifier, X: Sequence[ImageLike]
 ) -> NDArray[np.float32]:
-    backbone = find_backbone(estimator.backbone, resolution=estimator.resolution)
+    backbone = find_backbone(
+        estimator.backbone, resolution=estimator.resolution, features=estimator.features
+    )
     resize = Resize(estimator.resolution, estimator.resize)
     network = open_network(
         backbone.onnx_bytes(),

@@ -19,6 +19,7 @@ from foveate.errors import SettingsError
 if TYPE_CHECKING:
     from foveate.image import Limits
 
+FeatureKind = Literal["depths", "last"]
 Depth = Literal["last_only", "head", "all"]
 Schedule = Literal["cosine", "step"]
 Augment = Literal["none", "light", "strong"]
@@ -81,6 +82,11 @@ class Settings(BaseModel):
     resize: Literal["crop", "squash"] = Field(
         "crop",
         description="crop: the centre of the image; squash: all of it, aspect ratio given up",
+    )
+    features: FeatureKind = Field(
+        "last",
+        description="what the head sees of a network; last: what is left after its last layer; "
+        "depths: what its layers from first to last say of the image",
     )
     classifier: Literal["svm", "logistic", "forest", "dnn", "svm-dnn"] = Field(
         "svm",

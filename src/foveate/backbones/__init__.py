@@ -8,6 +8,7 @@ networks of timm and torchvision:
     weights     where its weights come from; layouts: by what names
     libraries   build it in timm or torchvision
     network     the network as refinement trains it; stages: its parameters in groups
+    depths      features of several depths                (no PyTorch)
     export      PyTorch → ONNX; exportable, pack: what to change before and after
     proof       the export computes what PyTorch computes
     registry    find what is here                              (no PyTorch)
@@ -16,6 +17,14 @@ networks of timm and torchvision:
 
 from foveate.backbones.add import add_backbone
 from foveate.backbones.extra import need_torch
-from foveate.backbones.registry import Backbone, Card, find_backbone, list_backbones
+from foveate.backbones.registry import Backbone, Card, find_backbone, giving, list_backbones
 
-__all__ = ["Backbone", "Card", "add_backbone", "find_backbone", "list_backbones", "need_torch"]
+__all__ = [
+    "Backbone",
+    "Card",
+    "add_backbone",
+    "find_backbone",
+    "giving",
+    "list_backbones",
+    "need_torch",
+]

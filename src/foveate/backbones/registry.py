@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +13,7 @@ from foveate.backbones.names import parse_name
 from foveate.errors import BackboneError, ModelFileError, OutputError
 from foveate.files import digest
 from foveate.folders import own_folder
+from foveate.settings import FeatureKind
 
 PACKAGED = Path(__file__).parent / "packs"
 """The packs that come with foveate."""
@@ -40,6 +42,7 @@ class Card(BaseModel):
             (`timm:tf_efficientnet_lite0`).
         fixed_resolution: pixels a side of the only images that the network takes; None where it
             takes any.
+        features: "last": what is left after the last layer; "depths": see `backbones.depths`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +62,7 @@ class Card(BaseModel):
     imagenet_sample_n: int | None
     reference: str | None = None
     fixed_resolution: int | None = None
+    features: FeatureKind = "last"
 
     def check_resolution(self, resolution: int) -> None:
         """Say so where the network does not take images of so many pixels a side.
@@ -86,10 +90,12 @@ class Backbone:
     Attributes:
         card: what is known about it.
         path: its ONNX pack: `pixels` uint8 (N, H, W, 3) → `features` float32 (N, dimension).
+        made: the pack where it was made from the file; None for what is in the file.
     """
 
     card: Card
     path: Path
+    made: bytes | None = field(default=None, repr=False)
 
     @property
     def weights(self) -> Path:
@@ -102,6 +108,8 @@ class Backbone:
         Raises:
             BackboneError: the file is missing or is not the one that the card describes.
         """
+        if self.made is not None:
+            return self.made
         try:
             pack = self.path.read_bytes()
         except OSError as error:
@@ -120,6 +128,33 @@ class Backbone:
         except ModelFileError as error:
             raise BackboneError(f"{self.path}: {error}") from None
         return pack
+
+    def giving(self, features: FeatureKind) -> Backbone:
+        """The same network with other features, where it can give them.
+
+        Raises:
+            BackboneError: see `onnx_bytes`.
+        """
+        if features == self.card.features:
+            return self
+        pack, card = giving(self.onnx_bytes(), self.card, features)
+        return replace(self, card=card, made=pack)
+
+
+def giving(pack: bytes, card: Card, features: FeatureKind) -> tuple[bytes, Card]:
+    """A network of the last layer's features that gives others, where it can; and its card."""
+    made = _with_depths(pack, card.fixed_resolution or card.resolution)
+    if features == "last" or made is None:
+        return pack, card
+    changes = {"features": features, "dimension": made[1], "pack_sha256": digest(made[0])}
+    return made[0], card.model_copy(update=changes)
+
+
+@lru_cache(maxsize=2)
+def _with_depths(pack: bytes, resolution: int) -> tuple[bytes, int] | None:
+    from foveate.backbones.depths import with_depths  # ONNX, as above
+
+    return with_depths(pack, resolution)
 
 
 def user_folder() -> Path:
@@ -153,12 +188,15 @@ def list_backbones() -> list[Backbone]:
     return packaged + [backbone for backbone in added if backbone.card.name not in taken]
 
 
-def find_backbone(name: str, *, resolution: int | None = None) -> Backbone:
+def find_backbone(
+    name: str, *, resolution: int | None = None, features: FeatureKind = "last"
+) -> Backbone:
     """The backbone of that name.
 
     Args:
         name: as it is listed, or as it was typed when it was added (`timm:convnext_tiny`).
         resolution: pixels a side of the images that will come, where that is known already.
+        features: those that it gives.
 
     Raises:
         BackboneError: it is not here (the message lists those that are, and how to add it), or it
@@ -172,7 +210,7 @@ def find_backbone(name: str, *, resolution: int | None = None) -> Backbone:
             backbone = _read(card)
             if resolution is not None:
                 backbone.card.check_resolution(resolution)
-            return backbone
+            return backbone.giving(features)
     here = ", ".join(backbone.card.name for backbone in list_backbones())
     how = f"Add it with `foveate backbones add {name}`. " if canonical else ""
     raise BackboneError(f"There is no backbone ‘{name}’ here. {how}Here are: {here}.")

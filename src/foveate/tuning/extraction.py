@@ -43,10 +43,8 @@ class Extraction:
     def __init__(
         self, data: TrainingSet, backbone: str, resolution: int, settings: Settings
     ) -> None:
-        pretrained = find_backbone(backbone, resolution=resolution)
-        extractor = Extractor(
-            pretrained.onnx_bytes(), pretrained.card, Resize(resolution, settings.resize)
-        )
+        pretrained = find_backbone(backbone, resolution=resolution, features=settings.features)
+        extractor = Extractor.of(pretrained, Resize(resolution, settings.resize))
         self._data = data
         self._settings = settings
         self._featurizer = open_featurizer(extractor, data.workspace, settings)

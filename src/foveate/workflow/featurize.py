@@ -137,7 +137,9 @@ def featurize_source(
     with watch.stage("list"):
         listed = read_source(source).sampled(sample, settings.seed).limited(limit)
     with watch.stage("load"):
-        backbone = find_backbone(settings.backbone, resolution=settings.resolution)
+        backbone = find_backbone(
+            settings.backbone, resolution=settings.resolution, features=settings.features
+        )
         resize = Resize(settings.resolution, settings.resize)
-        extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
+        extractor = Extractor.of(backbone, resize)
     return prepare(listed, settings, watch, progress, extractor), watch.seconds

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.backbones import Card
+from foveate.backbones import Backbone, Card
 from foveate.catalog import (
     Catalog,
     Duplicates,
@@ -61,6 +61,15 @@ class Extractor:
     onnx_bytes: bytes
     card: Card
     resize: Resize
+
+    @classmethod
+    def of(cls, backbone: Backbone, resize: Resize) -> Extractor:
+        """A backbone as it is.
+
+        Raises:
+            BackboneError: see `Backbone.onnx_bytes`.
+        """
+        return cls(backbone.onnx_bytes(), backbone.card, resize)
 
 
 @dataclass(frozen=True, slots=True)

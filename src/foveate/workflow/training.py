@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foveate import __version__
-from foveate.backbones import find_backbone, need_torch
+from foveate.backbones import find_backbone, giving, need_torch
 from foveate.catalog import Blocks, Duplicates, ImageRow, Source, Split
 from foveate.classifier import Classifier
 from foveate.evaluation import Estimate, Evaluation, clustered, wilson
@@ -29,7 +29,7 @@ from foveate.workflow.training_data import (
     TrainingData,
     prepare_data,
     settle,
-    with_refined_features,
+    with_features,
 )
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _train(listed: Source, settings: Settings, name: str, means: Means) -> Train
         settings = settle(listed, settings, backbone, means)
         backbone.card.check_resolution(settings.resolution)
         resize = Resize(settings.resolution, settings.resize)
-        extractor = Extractor(backbone.onnx_bytes(), backbone.card, resize)
+        extractor = Extractor.of(backbone.giving(settings.features), resize)
         data = prepare_data(listed, settings, extractor, means)
     with watch.stage("head"):
         if means.progress is not None:
@@ -166,14 +166,22 @@ def _train(listed: Source, settings: Settings, name: str, means: Means) -> Train
     if means.refiner is not None:
         from foveate.finetune.gather import TrainingRows
 
+        # Refining begins with the network's own last layer, whatever a frozen head has seen.
+        with means.after_the_first():
+            own = with_features(data, data.trained, settings, Extractor.of(backbone, resize), means)
         rows = TrainingRows(
-            data.trained, np.array(data.groups), data.prepared.features_of(data.trained)
+            own.trained, np.array(own.groups), own.prepared.features_of(own.trained)
         )
         refinement = means.refiner.refine(
             backbone, rows, settings, data.prepared.workspace, watch, means.progress
         )
-        extractor = Extractor(refinement.pack, refinement.card, resize)
-        data = with_refined_features(data, listed, settings, extractor, means)
+        pack, card = refinement.pack, refinement.card
+        wanted = data.tested
+        if settings.classifier == "svm-dnn":
+            pack, card = giving(pack, card, settings.features)
+            wanted = [*data.trained, *data.tested]
+        extractor = Extractor(pack, card, resize)
+        data = with_features(data, wanted, settings, extractor, means)
         head = _refined_head(refinement, data, settings, watch)
     with watch.stage("evaluate"):
         # The file is what is evaluated; what came out can be written into it only afterwards.

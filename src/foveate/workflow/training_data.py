@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -108,14 +109,17 @@ def prepare_data(
     return _dealt(prepared, duplicates, split)
 
 
-def with_refined_features(
-    data: TrainingData, listed: Source, settings: Settings, extractor: Extractor, means: Means
+def with_features(
+    data: TrainingData,
+    rows: Sequence[ImageRow],
+    settings: Settings,
+    extractor: Extractor,
+    means: Means,
 ) -> TrainingData:
-    """The same images with the features of the refined network, as far as they are needed."""
-    wanted = [*data.trained, *data.tested] if settings.classifier == "svm-dnn" else data.tested
-    source = listed.of(row.entry for row in wanted)
-    refined = prepare_part(source, settings, means.watch, means.progress, extractor)
-    return replace(data, prepared=replace(data.prepared, cache=refined.cache))
+    """The same images with other features, made for some rows."""
+    source = data.prepared.source.of(row.entry for row in rows)
+    other = prepare_part(source, settings, means.watch, means.progress, extractor)
+    return replace(data, prepared=replace(data.prepared, cache=other.cache))
 
 
 def _dealt(prepared: Prepared, duplicates: Duplicates, split: Split) -> TrainingData:

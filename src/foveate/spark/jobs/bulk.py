@@ -99,7 +99,9 @@ def featurize(
         ClusterError: the cluster cannot be reached, or failed.
     """
     settings = settings or Settings()
-    backbone = find_backbone(settings.backbone, resolution=settings.resolution)
+    backbone = find_backbone(
+        settings.backbone, resolution=settings.resolution, features=settings.features
+    )
     work = _Work(
         kind="featurize",
         onnx_bytes=backbone.onnx_bytes(),

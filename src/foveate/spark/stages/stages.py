@@ -55,6 +55,7 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         outputCol: for the features.
         errorCol: for the reason of a refusal, null where there was none; empty for no such column.
         backbone: name of the network, as in `foveate backbones list`.
+        features: "depths" of the network or its "last".
         resolution: pixels a side.
         resize: "crop" or "squash".
         precision: "auto" (bfloat16 where the worker's CPU has it), "bfloat16" or "float32".
@@ -69,6 +70,12 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         Params._dummy(),
         "backbone",
         "name of the pretrained network.",
+        typeConverter=TypeConverters.toString,
+    )
+    features: Param[str] = Param(
+        Params._dummy(),
+        "features",
+        "what is taken of the network: depths or last.",
         typeConverter=TypeConverters.toString,
     )
     resolution: Param[int] = Param(
@@ -88,6 +95,7 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         outputCol: str = "features",
         errorCol: str = "error",
         backbone: str = DEFAULTS.backbone,
+        features: str = DEFAULTS.features,
         resolution: int = DEFAULTS.resolution,
         resize: str = DEFAULTS.resize,
         precision: str = "auto",
@@ -99,10 +107,11 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         self._setDefault(
             outputCol="features",
             backbone=DEFAULTS.backbone,
+            features=DEFAULTS.features,
             resolution=DEFAULTS.resolution,
             resize=DEFAULTS.resize,
         )
-        self._saved: tuple[str, bytes] | None = None
+        self._saved: tuple[tuple[str, str], bytes] | None = None
         self.setStorageOptions(storageOptions or {})
         if inputCol is not None:
             self.setInputCol(inputCol)
@@ -110,6 +119,7 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
             outputCol=outputCol,
             errorCol=errorCol,
             backbone=backbone,
+            features=features,
             resolution=resolution,
             resize=resize,
             precision=precision,
@@ -125,6 +135,10 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         """Set the network, by name."""
         return self._set(backbone=value)
 
+    def setFeatures(self, value: str) -> Self:
+        """Set what is taken of the network: depths or last."""
+        return self._set(features=value)
+
     def setResolution(self, value: int) -> Self:
         """Set the pixels a side."""
         return self._set(resolution=value)
@@ -136,6 +150,10 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
     def getBackbone(self) -> str:
         """The name of the network."""
         return self.getOrDefault(self.backbone)
+
+    def getFeatures(self) -> str:
+        """What is taken of the network: depths or last."""
+        return self.getOrDefault(self.features)
 
     def getResolution(self) -> int:
         """Pixels a side."""
@@ -152,7 +170,7 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
             SettingsError: one of them is wrong.
         """
         super().check_values()
-        make_settings(flags={"resolution": self.getResolution(), "resize": self.getResize()})
+        self._settings()
 
     def network_bytes(self) -> bytes:
         """The backbone's ONNX file.
@@ -160,22 +178,35 @@ class ImageFeaturizer(ImageStage, HasOutputCol, MLReadable["ImageFeaturizer"]):
         Raises:
             BackboneError: it is not here, or does not take images of this resolution.
         """
-        if self._saved is not None and self._saved[0] == self.getBackbone():
+        made_of = (self.getBackbone(), self.getFeatures())
+        if self._saved is not None and self._saved[0] == made_of:
             return self._saved[1]
-        return find_backbone(self.getBackbone(), resolution=self.getResolution()).onnx_bytes()
+        settings = self._settings()
+        return find_backbone(
+            self.getBackbone(), resolution=settings.resolution, features=settings.features
+        ).onnx_bytes()
 
     @classmethod
     def from_saved(cls, network: bytes, metadata: dict[str, Any]) -> ImageFeaturizer:
         """Make it again from its files; used by `load`."""
         stage = cls()
         names = metadata["defaultParamMap"] | metadata["paramMap"]
-        stage._saved = (names["backbone"], network)
+        stage._saved = ((names["backbone"], names.get("features", "last")), network)
         return stage
 
     @classmethod
     def read(cls) -> StageReader[ImageFeaturizer]:
         """What loads a saved stage."""
         return StageReader(cls)
+
+    def _settings(self) -> Settings:
+        return make_settings(
+            flags={
+                "resolution": self.getResolution(),
+                "resize": self.getResize(),
+                "features": self.getFeatures(),
+            }
+        )
 
     def _resize(self) -> Resize:
         return Resize(self.getResolution(), cast("ResizeRule", self.getResize()))
