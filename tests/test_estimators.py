@@ -75,6 +75,18 @@ def test_features_are_cached(images: tuple[list[str], list[str]], own_cache: Pat
     assert list(featurizer.get_feature_names_out()[:1]) == ["efficientnet-lite0_0"]
 
 
+def test_features_of_several_depths(images: tuple[list[str], list[str]], tmp_path: Path) -> None:
+    X, y = images
+    model = fv.ImageClassifier(resolution=64, c=1.0, features="depths").fit(X, y)
+    model.save(tmp_path / "m.onnx")
+    classifier = fv.load(tmp_path / "m.onnx")
+    assert classifier.metadata.backbone.features == "depths"
+    expected = [one.probability for one in classifier.predict(X)]
+    np.testing.assert_allclose(model.predict_proba(X).max(1), expected, atol=1e-4)
+    featurizer = fv.ImageFeaturizer(resolution=64, features="depths").fit(X)
+    assert featurizer.transform(X[:2]).shape == (2, featurizer.n_features_out_) == (2, 2048)
+
+
 def test_arrays_and_bytes_as_images(images: tuple[list[str], list[str]]) -> None:
     X, y = images
     arrays = [np.asarray(Image.open(path).convert("RGB")) for path in X]

@@ -37,11 +37,11 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
 
     Args:
         backbone: name of the network.
-        features: "depths" of the network or its "last".
         resolution: pixels a side.
         resize: "crop" or "squash".
         precision: "auto", "bfloat16" or "float32".
         workers: threads; None is one a core.
+        features: "depths" of the network or its "last".
 
     Attributes:
         n_features_out_: features per image.
@@ -50,11 +50,11 @@ class ImageFeaturizer(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         backbone: str = DEFAULTS.backbone,
-        features: FeatureKind = DEFAULTS.features,
         resolution: int = DEFAULTS.resolution,
         resize: ResizeRule = DEFAULTS.resize,
         precision: Precision = "auto",
         workers: int | None = None,
+        features: FeatureKind = DEFAULTS.features,
     ) -> None:
         self.backbone = backbone
         self.features = features
@@ -97,7 +97,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         c: inverse strength of the regularisation; None chooses it by cross-validation.
         class_weight: None or "balanced".
         backbone: name of the network.
-        features: "depths" of the network or its "last".
         resolution: pixels a side.
         resize: "crop" or "squash".
         precision: "auto", "bfloat16" or "float32".
@@ -105,6 +104,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         trees: of a forest.
         random_state: seed of folds and forest.
         workers: threads; None is one a core.
+        features: "depths" of the network or its "last".
 
     Attributes:
         classes_: (K,) the labels, sorted.
@@ -117,7 +117,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         c: float | None = None,
         class_weight: Literal["balanced"] | None = None,
         backbone: str = DEFAULTS.backbone,
-        features: FeatureKind = DEFAULTS.features,
         resolution: int = DEFAULTS.resolution,
         resize: ResizeRule = DEFAULTS.resize,
         precision: Precision = "auto",
@@ -125,6 +124,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         trees: int = DEFAULTS.trees,
         random_state: int = 0,
         workers: int | None = None,
+        features: FeatureKind = DEFAULTS.features,
     ) -> None:
         self.classifier = classifier
         self.c = c

@@ -70,6 +70,7 @@ def test_the_card_says_so() -> None:
         }
     ) == (BACKBONE.card)
     assert BACKBONE.giving("last") is BACKBONE
+    assert backbone.giving("last") == BACKBONE
     assert find_backbone("efficientnet-lite0", features="depths").card == backbone.card
 
 
@@ -80,8 +81,7 @@ def small(tokens: int | None = None) -> onnx.ModelProto:
         "matrix": np.ones((12, 12), np.float32),
         "flat": np.array([0, 12, -1], np.int64),
         "token": np.ones((1, tokens or 1, 12), np.float32),
-        "one": np.array(1, np.int64),
-        "rest": np.array([1, 1, 1], np.int64)[:2],
+        "rest": np.ones(2, np.int64),
     }
     nodes = [
         helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
@@ -89,8 +89,7 @@ def small(tokens: int | None = None) -> onnx.ModelProto:
         helper.make_node("Conv", ["image", "kernel"], ["patches"], strides=[8, 8]),
     ]
     if tokens is None:
-        kernel = {"second": np.ones((12, 12, 1, 1), np.float32)}
-        weights |= kernel
+        weights["second"] = np.ones((12, 12, 1, 1), np.float32)
         nodes += [
             helper.make_node("Relu", ["patches"], ["active"]),
             helper.make_node("Conv", ["active", "second"], ["out"]),

@@ -56,3 +56,8 @@ def test_a_label_that_cannot_be_held_out(tmp_path: Path, small: Settings) -> Non
         image.unlink()
     with pytest.raises(TooFewImages, match=r"‘dots’ has only 1 image to train on.*takes 2"):
         read(folder, small)
+
+
+def test_what_was_judged_on_other_features_is_not_taken(data: TrainingSet, small: Settings) -> None:
+    other = small.model_copy(update={"features": "depths"})
+    assert data.cache_folder(other) != data.cache_folder(small)

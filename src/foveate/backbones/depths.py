@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from foveate.runtime.untrusted import read_graph, without_weights
 
 WIDTH = 2048
-"""Features at most. Measured by cross-validation inside training sets; see docs/benchmarks.md."""
+"""Features at most. Measured by cross-validation inside training sets; see docs/design.md."""
 
 MOST_DEPTHS = 24
 """Of a network with more layers, the widest of neighbours is taken."""
@@ -212,7 +212,7 @@ def _pooling(
     scaled = []
     for number, (name, _) in enumerate(pooled):
         # The square roots have unit length where their squares sum up to 1.
-        # Not ReduceL1: OpenVINO 2025 sums over the images, too.
+        # Not ReduceL1: OpenVINO 2026.4 sums over the images, too.
         total = node("ReduceSum", [node("Abs", [name], f"{number}/abs"), "axis"], f"{number}/sum")
         total = node("Add", [total, "tiny"], f"{number}/total")
         scaled.append(node("Div", [name, total], f"{number}/scaled"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -137,24 +136,32 @@ class Backbone:
         """
         if features == self.card.features:
             return self
+        if features == "last":  # what its file has
+            return _read(self.path.with_suffix(".json"))
         pack, card = giving(self.onnx_bytes(), self.card, features)
         return replace(self, card=card, made=pack)
 
 
 def giving(pack: bytes, card: Card, features: FeatureKind) -> tuple[bytes, Card]:
-    """A network of the last layer's features that gives others, where it can; and its card."""
-    made = _with_depths(pack, card.fixed_resolution or card.resolution)
-    if features == "last" or made is None:
+    """A network that gives its last layer's features, made to give others where it can.
+
+    Args:
+        pack: of the network.
+        card: of the pack.
+        features: those that are wanted.
+
+    Returns:
+        Pack and card; as they are where the last layer's are wanted, or no depths can be told.
+    """
+    if features == "last":
+        return pack, card
+    from foveate.backbones.depths import with_depths  # ONNX, as above
+
+    made = with_depths(pack, card.fixed_resolution or card.resolution)
+    if made is None:
         return pack, card
     changes = {"features": features, "dimension": made[1], "pack_sha256": digest(made[0])}
     return made[0], card.model_copy(update=changes)
-
-
-@lru_cache(maxsize=2)
-def _with_depths(pack: bytes, resolution: int) -> tuple[bytes, int] | None:
-    from foveate.backbones.depths import with_depths  # ONNX, as above
-
-    return with_depths(pack, resolution)
 
 
 def user_folder() -> Path:

@@ -22,7 +22,17 @@ from foveate.workflow.engine import HERE
 from foveate.workflow.training_data import Means, prepare_data
 
 # What a cross-validated accuracy depends on, beside the candidate and the images.
-_JUDGED_BY = ("c", "class_weight", "folds", "trees", "seed", "resize", "precision", "runtime")
+_JUDGED_BY = (
+    "features",
+    "c",
+    "class_weight",
+    "folds",
+    "trees",
+    "seed",
+    "resize",
+    "precision",
+    "runtime",
+)
 
 
 @dataclass(frozen=True, slots=True)

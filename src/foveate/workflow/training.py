@@ -166,9 +166,12 @@ def _train(listed: Source, settings: Settings, name: str, means: Means) -> Train
     if means.refiner is not None:
         from foveate.finetune.gather import TrainingRows
 
-        # Refining begins with the network's own last layer, whatever a frozen head has seen.
-        with means.after_the_first():
-            own = with_features(data, data.trained, settings, Extractor.of(backbone, resize), means)
+        own = data
+        if extractor.card.features != "last":
+            # Refining begins with the network's own last layer, whatever a frozen head has seen.
+            last = Extractor.of(backbone, resize)
+            with means.after_the_first():
+                own = with_features(data, data.trained, settings, last, means)
         rows = TrainingRows(
             own.trained, np.array(own.groups), own.prepared.features_of(own.trained)
         )

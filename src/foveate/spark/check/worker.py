@@ -29,7 +29,7 @@ class Question:
         contents: of that file.
         work: says what keeps this worker from some work, in words; None where nobody asks. Then
             the network's features are asked for.
-        mark: a file of the driver's; is it seen here, in a folder to write to? Empty for none.
+        mark: a file of the driver's, see `_shares`; empty for none.
         patience: seconds to stay busy at least, so that all executors get a question.
     """
 
@@ -50,7 +50,7 @@ def ask(question: Question, partition: int) -> dict[str, Any]:
         "executable": sys.executable,
         "threads": _threads(),
         "partition": partition,
-        "shares": os.path.isfile(question.mark) and os.access(question.mark, os.W_OK),  # noqa: PTH113
+        "shares": _shares(question.mark),
         "problems": [],
         **_executor(),
     }
@@ -61,9 +61,9 @@ def ask(question: Question, partition: int) -> dict[str, Any]:
         if question.work is None:
             said |= network_facts()
         else:
-            said["problems"] = question.work()
+            said["problems"] += question.work()
         if question.storage:
-            said["problems"] = _storage(question, f"worker-{partition}")
+            said["problems"] += _storage(question, f"worker-{partition}")
     except ImportError as error:
         said["problems"] = [
             "foveate is not installed there"
@@ -117,6 +117,11 @@ def _storage(question: Question, name: str) -> list[str]:
     except Exception as error:
         return [f"it cannot write to the storage: {type(error).__name__}: {error}"]
     return []
+
+
+def _shares(mark: str) -> bool:
+    """Whether a file of the driver's is seen here, in a folder that this worker may write to."""
+    return mark != "" and Path(mark).is_file() and os.access(Path(mark).parent, os.W_OK)
 
 
 def _threads() -> int:
