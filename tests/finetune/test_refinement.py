@@ -16,7 +16,7 @@ import pytest
 import foveate as fv
 from foveate.classifier import load_classifier
 from foveate.cli.console import ProgressBar
-from foveate.settings import Settings
+from foveate.settings import FeatureKind, Settings
 
 torch = pytest.importorskip("torch", reason="needs the [refine] extra")
 pytest.importorskip("timm", reason="needs the [refine] extra")
@@ -87,8 +87,15 @@ def test_report_shows_how_it_learned(run_dnn: fv.Run, tmp_path: Path) -> None:
     assert "frozen features" in page
 
 
-def test_svm_on_refined_features(patterns: Path) -> None:
-    run = fv.refine(patterns, classifier="svm-dnn", **QUICK)
+@pytest.mark.parametrize(("features", "dimension"), [("last", 1280), ("depths", 2048)])
+def test_svm_on_refined_features(
+    features: FeatureKind, dimension: int, patterns: Path, tmp_path: Path
+) -> None:
+    run = fv.refine(patterns, classifier="svm-dnn", features=features, **QUICK)
+    card = run.classifier.metadata.backbone
+    assert (card.features, card.dimension) == (features, dimension)
+    run.save(tmp_path / "m.onnx")
+    assert fv.evaluate(tmp_path / "m.onnx", patterns).accuracy == run.evaluation.accuracy
     assert run.training.head.kind == "svm"
     assert run.training.head.c is not None
     assert run.training.refinement is not None

@@ -19,6 +19,7 @@ from conftest import LABELS, draw_folder
 from foveate.classifier import Classifier
 from foveate.errors import BackboneError, ClusterError, ModelFileError, SettingsError
 from foveate.image import Resize
+from foveate.settings import FeatureKind
 from foveate.spark.stages import work as stage_work
 from foveate.spark.stages.work import Work, in_batches, local_path, run_partition
 
@@ -230,11 +231,12 @@ def evaluations(data: DataFrame) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("features", ["last", "depths"])
 def test_features_are_the_local_ones(
-    session: SparkSession, images: Path, paths: list[str | None]
+    session: SparkSession, images: Path, paths: list[str | None], features: FeatureKind
 ) -> None:
     data = as_frame(session, paths)
-    stage = ImageFeaturizer(inputCol="path", resolution=SIDE)
+    stage = ImageFeaturizer(inputCol="path", resolution=SIDE, features=features)
     found = stage.transform(data)
     assert found.schema.simpleString() == stage.transformSchema(data.schema).simpleString()
     assert evaluations(found.filter("error is null").select("features", "error")) == 1
@@ -244,7 +246,7 @@ def test_features_are_the_local_ones(
     errors = {row.n: row.error.partition(":")[0] for row in rows if row.error}
     assert errors == {7: "truncated", 30: "unreadable", 62: "empty"}
     assert {row.n for row in rows if row.features is None} == set(errors)
-    local = fv.featurize(images, resolution=SIDE)
+    local = fv.featurize(images, resolution=SIDE, features=features)
     values = dict(zip(local.paths, local.values, strict=True))
     for row in rows:
         if row.features is not None:
