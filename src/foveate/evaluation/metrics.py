@@ -48,8 +48,8 @@ class Evaluation:
     Attributes:
         labels: the K labels, in the classifier's order.
         n: images measured.
-        accuracy: share of right answers, Wilson interval; training replaces it by one that resamples
-            blocks where the split was by blocks of land.
+        accuracy: share of right answers, Wilson interval; training replaces it by one that
+            resamples blocks where the split was by blocks of land.
         class_average_accuracy: unweighted mean over labels of the share of right answers.
         class_average_auc: unweighted mean over labels of the area under the ROC curve.
         per_class: measures by label, in the order of `labels`.
